@@ -1,0 +1,1 @@
+"""What runs on a Batch node: one command per task kind."""

@@ -1,0 +1,1 @@
+"""Alignment, duplicate marking and calling on local files."""

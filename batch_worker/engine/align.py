@@ -1,0 +1,265 @@
+"""Align one chunk, sort it in memory, and cut it into one BAM part per shard.
+
+Nothing here depends on how many chunks or threads there are: the aligner sees batches of a fixed number of pairs counted
+from the chunk's first pair (a chunk is a whole number of batches), and records of equal position stay in read order.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batch_worker.engine.bgzf import write_bgzf
+from batch_worker.engine.chunk_reads import Batch, read_batches
+from batch_worker.engine.header import SamReadGroup, aligner_program, header_text, read_dict
+from batch_worker.engine.packed import (
+    FIRST,
+    MATE_FACTS_BYTES,
+    NOT_PRIMARY,
+    SECONDARY,
+    SUPPLEMENTARY,
+    UNMAPPED,
+    Cover,
+    bam_header,
+    coordinate_order,
+    mate_facts_tags,
+    records_of,
+    spans_of,
+)
+from batch_worker.process import stderr_to
+from shared.domain.genome import Contig, Shard
+from shared.errors import LedgerError, PermanentError
+
+PART_LEVEL = 1  # parts are read once and deleted: fast beats small
+_WRITE_RECORDS = 4_096  # records joined per write: about 2 MB
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedPart:
+    """What one shard gets of a chunk.
+
+    Attributes:
+        shard: The shard's number.
+        path: BAM: every record that overlaps the shard or its halo, sorted; the last shard's also the unplaced ones.
+        size: Bytes.
+        sha256: Hex digest of the file.
+        records: Records in the file.
+        owned: Records that start in the shard (and the unplaced ones, in the last).
+        owned_primary: Those of them that are neither secondary nor supplementary.
+    """
+
+    shard: int
+    path: Path
+    size: int
+    sha256: str
+    records: int
+    owned: int
+    owned_primary: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlignSummary:
+    """What a chunk's alignment gave. `primary` is always twice `pairs`."""
+
+    pairs: int
+    bases: int
+    q30_bases: int
+    primary: int
+    primary_mapped: int
+    secondary: int
+    supplementary: int
+    unplaced: int
+    parts: tuple[AlignedPart, ...]
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """The aligned records of all batches so far, and the arrays that sorting needs."""
+
+    records: list[bytes]
+    ref: list[NDArray[np.int32]]
+    pos: list[NDArray[np.int32]]
+    end: list[NDArray[np.int64]]
+    flag: list[NDArray[np.uint16]]
+
+
+def align_chunk(
+    reads: Path | BinaryIO,
+    *,
+    index_prefix: Path,
+    read_group: SamReadGroup,
+    shards: Sequence[Shard],
+    halo_bp: int,
+    batch_pairs: int,
+    threads: int,
+    out_dir: Path,
+    log: Path,
+) -> AlignSummary:
+    """Align the pairs of a chunk and write one BAM part per shard, `{shard number:05d}.bam`, to `out_dir`.
+
+    Args:
+        reads: Interleaved FASTQ (R1, R2, ...), plain or gzip.
+        index_prefix: `reference.fa` with the files of `build_index` beside it.
+        read_group: Of all reads of the chunk.
+        shards: They cover the genome exactly once, in order.
+        halo_bp: A part holds every record that overlaps its shard widened by this many bp on each side.
+        batch_pairs: Pairs per aligner batch; changing it changes results.
+        threads: Batches aligned at the same time; does not change results.
+        out_dir: Made if missing.
+        log: The aligner's chatter is appended here.
+
+    Raises:
+        PermanentError: When reads are malformed or shards do not fit the reference.
+        LedgerError: When the aligner does not give exactly two primary records per pair.
+    """
+    if batch_pairs < 1 or threads < 1:
+        raise PermanentError(f"batch_pairs is {batch_pairs} and threads {threads}; both must be at least 1.")
+    contigs = read_dict(index_prefix.with_name(index_prefix.name + ".dict"))
+    label = reads.name if isinstance(reads, Path) else "chunk"
+    gathered = _Gathered([], [], [], [], [])
+    pairs = bases = q30_bases = 0
+    with stderr_to(log):
+        for batch, aligned in _aligned(
+            read_batches(reads, label, batch_pairs), index_prefix, contigs, read_group, threads
+        ):
+            _gather(gathered, batch, aligned)
+            pairs += len(batch.names)
+            bases += batch.bases
+            q30_bases += batch.q30_bases
+    flag = _joined(gathered.flag, np.uint16)
+    primary = flag & NOT_PRIMARY == 0
+    ref = _joined(gathered.ref, np.int32)
+    parts = _write_parts(gathered, flag, shards, contigs, halo_bp, read_group, out_dir)
+    return AlignSummary(
+        pairs=pairs,
+        bases=bases,
+        q30_bases=q30_bases,
+        primary=int(primary.sum()),
+        primary_mapped=int((primary & (flag & UNMAPPED == 0)).sum()),
+        secondary=int((flag & SECONDARY != 0).sum()),
+        supplementary=int((flag & SUPPLEMENTARY != 0).sum()),
+        unplaced=int((ref < 0).sum()),
+        parts=parts,
+    )
+
+
+def _joined(arrays: list[Any], dtype: Any) -> NDArray[Any]:
+    """The arrays end to end; empty when there are none."""
+    return np.concatenate(arrays) if arrays else np.empty(0, dtype=dtype)
+
+
+def _aligned(
+    batches: Iterable[Batch], index_prefix: Path, contigs: Sequence[Contig], read_group: SamReadGroup, threads: int
+) -> Iterator[tuple[Batch, list[bytes]]]:
+    """Align batches, `threads` at a time, and yield them in order with their packed records."""
+    import bwa_mem3
+
+    index = bwa_mem3.BwaIndex(str(index_prefix))
+    if [(contig.name, contig.length) for contig in contigs] != list(index.contigs()):
+        raise PermanentError(
+            f"{index_prefix.name}.dict and the aligner index name different contigs. Build the reference index again."
+        )
+    options = bwa_mem3.MemOpts()
+    options.set_read_group_id(read_group.id)  # process-wide in bwa-mem3: one read group per process at a time
+
+    def work(batch: Batch) -> list[bytes]:
+        sequences, qualities = batch.sequences, batch.qualities
+        pairs = [
+            bwa_mem3.ReadPair(name, sequences[i], name, sequences[i + 1], qualities[i], qualities[i + 1])
+            for name, i in zip(batch.names, range(0, len(sequences), 2), strict=True)
+        ]
+        records, _ = bwa_mem3.align_batch(index, options, pairs)
+        return [record.bytes for record in records]
+
+    waiting: deque[tuple[Batch, Future[list[bytes]]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for batch in batches:
+            waiting.append((batch, pool.submit(work, batch)))
+            if len(waiting) > threads:  # one batch is read ahead, no more, so memory stays bounded
+                done, future = waiting.popleft()
+                yield done, future.result()
+        while waiting:
+            done, future = waiting.popleft()
+            yield done, future.result()
+
+
+def _gather(gathered: _Gathered, batch: Batch, aligned: list[bytes]) -> None:
+    """Keep a batch's records, with the facts about the mate that duplicate marking needs as a last tag."""
+    lengths = np.array([len(record) for record in aligned], dtype=np.int64)
+    offsets = np.cumsum(lengths) - lengths
+    table = records_of(b"".join(aligned), offsets)
+    spans = spans_of(table)
+    flag, pos = table.head["flag"], table.head["pos"]
+    primary = np.flatnonzero(flag & NOT_PRIMARY == 0)
+    first = flag[primary] & FIRST != 0
+    if len(primary) != 2 * len(batch.names) or not first[0::2].all() or first[1::2].any():
+        raise LedgerError(
+            f"The aligner gave {len(primary)} primary records for {len(batch.names)} pairs, or not in the order R1, R2; "
+            "exactly two per pair were expected. Is this a supported version of bwa-mem3?"
+        )
+    # markdup counts unclipped starts from 1 and ends as half-open ends; the same numbers are kept here.
+    swap = np.arange(len(primary)).reshape(-1, 2)[:, ::-1].ravel()
+    start = (pos[primary] - spans.left_clip[primary] + 1)[swap]
+    end = (spans.end[primary] + spans.right_clip[primary])[swap]
+    tags = mate_facts_tags(start, end, batch.scores, batch.scores[swap])
+    sizes = (table.head["block_size"] + MATE_FACTS_BYTES).astype("<i4").tobytes()
+    for number, row in enumerate(primary.tolist()):
+        tag = tags[number * MATE_FACTS_BYTES : (number + 1) * MATE_FACTS_BYTES]
+        aligned[row] = b"".join((sizes[4 * row : 4 * row + 4], aligned[row][4:], tag))
+    gathered.records.extend(aligned)
+    gathered.ref.append(table.head["ref"].copy())
+    gathered.pos.append(pos.copy())
+    gathered.end.append(spans.end)
+    gathered.flag.append(flag.copy())
+
+
+def _write_parts(
+    gathered: _Gathered,
+    flag: NDArray[np.uint16],
+    shards: Sequence[Shard],
+    contigs: Sequence[Contig],
+    halo_bp: int,
+    read_group: SamReadGroup,
+    out_dir: Path,
+) -> tuple[AlignedPart, ...]:
+    """Sort once, then write each shard's records, its halo's included."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    header = bam_header(header_text(contigs, [read_group], [aligner_program()]), contigs)
+    order = coordinate_order(_joined(gathered.ref, np.int32), _joined(gathered.pos, np.int32))
+    ref = _joined(gathered.ref, np.int32)[order]
+    genome = Cover((), contigs)
+    start = genome.linear(ref, _joined(gathered.pos, np.int32)[order].astype(np.int64))
+    end = genome.linear(ref, _joined(gathered.end, np.int64)[order])
+    primary = flag[order] & NOT_PRIMARY == 0
+    placed = int(np.count_nonzero(ref >= 0))
+    longest = int((end - start)[:placed].max(initial=1))
+    parts = []
+    for shard in shards:
+        wide = Cover(shard.intervals, contigs, halo_bp)
+        low, high = wide.hull
+        # Sorted by start: only this stretch can overlap, so many shards cost no more than few.
+        first, stop = np.searchsorted(start[:placed], [low - longest, high])
+        chosen = first + np.flatnonzero(wide.overlaps(start[first:stop], end[first:stop]))
+        owned = chosen[Cover(shard.intervals, contigs).holds(start[chosen])]
+        if shard.is_last:
+            unplaced = np.arange(placed, len(order))
+            chosen, owned = np.concatenate([chosen, unplaced]), np.concatenate([owned, unplaced])
+        path = out_dir / f"{shard.number:05d}.bam"
+        size = write_bgzf(path, _pieces(header, gathered.records, order[chosen]), PART_LEVEL)
+        with path.open("rb") as written:
+            digest = hashlib.file_digest(written, "sha256").hexdigest()
+        parts.append(AlignedPart(shard.number, path, size, digest, len(chosen), len(owned), int(primary[owned].sum())))
+    return tuple(parts)
+
+
+def _pieces(header: bytes, records: list[bytes], rows: NDArray[np.int64]) -> Iterator[bytes]:
+    """The header, then the chosen records in order, some thousand at a time."""
+    yield header
+    for at in range(0, len(rows), _WRITE_RECORDS):
+        yield b"".join([records[row] for row in rows[at : at + _WRITE_RECORDS].tolist()])

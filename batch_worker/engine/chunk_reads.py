@@ -1,0 +1,136 @@
+"""A chunk of interleaved read pairs (R1, R2, R1, R2, ...), read in batches of a fixed number of pairs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import PermanentError
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_LINES_PER_PAIR = 8
+_SCORED_QUALITY = 15  # Phred; samtools fixmate and markdup sum the qualities from here on
+_Q30 = 30
+_MAX_NAME = 254  # bytes; a BAM record cannot hold more
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive pairs of a chunk.
+
+    Attributes:
+        names: One per pair, without `/1` and without comments.
+        sequences: R1, R2, R1, R2, ...
+        qualities: As in FASTQ (Phred + 33), in the same order.
+        scores: Sum of the Phred qualities of 15 and above of each read, in the same order.
+        bases: Bases in all reads.
+        q30_bases: Bases of Phred quality 30 or better.
+    """
+
+    names: list[bytes]
+    sequences: list[bytes]
+    qualities: list[bytes]
+    scores: NDArray[np.int64]
+    bases: int
+    q30_bases: int
+
+
+def open_reads(source: Path | BinaryIO) -> IO[bytes]:
+    """Open FASTQ, plain or gzip, told apart by the first two bytes."""
+    from isal import igzip
+
+    if isinstance(source, Path):
+        with source.open("rb") as raw:
+            packed = raw.read(2) == _GZIP_MAGIC
+        opened: IO[bytes] = igzip.open(source, "rb") if packed else source.open("rb")
+        return opened
+    head = source.read(2)
+    source.seek(-len(head), 1)
+    if head == _GZIP_MAGIC:
+        stream: IO[bytes] = igzip.open(source, "rb")
+        return stream
+    return source
+
+
+def bare_name(title: bytes) -> bytes:
+    """The read's name as bwa writes it: without `@`, comment, and `/1` or `/2`.
+
+    >>> bare_name(b"@A00011:1:1101/2 2:N:0:ACGT")
+    b'A00011:1:1101'
+    """
+    name = title[1:].split(None, 1)[0] if len(title) > 1 else b""
+    return name[:-2] if len(name) > 2 and name[-2:] in {b"/1", b"/2"} else name
+
+
+def read_batches(source: Path | BinaryIO, label: str, batch_pairs: int) -> Iterator[Batch]:
+    """Yield batches of `batch_pairs` pairs; the last may be shorter.
+
+    Args:
+        source: Interleaved FASTQ, a path or a seekable binary file.
+        label: How messages name the chunk.
+        batch_pairs: Pairs per batch.
+
+    Raises:
+        PermanentError: With the line number, when a record is malformed or mates do not match.
+    """
+    first_line = 1
+    with open_reads(source) as reads:
+        while lines := list(islice(reads, batch_pairs * _LINES_PER_PAIR)):
+            yield _batch([line.rstrip(b"\r\n") for line in lines], label, first_line)
+            first_line += len(lines)
+
+
+def _batch(lines: list[bytes], label: str, first_line: int) -> Batch:
+    """Make a batch of whole records, or say what is wrong with the first bad one."""
+    titles, sequences, pluses, qualities = lines[0::4], lines[1::4], lines[2::4], lines[3::4]
+    names = [bare_name(title) for title in titles]
+    if (
+        len(lines) % _LINES_PER_PAIR
+        or names[0::2] != names[1::2]
+        or not all(title.startswith(b"@") for title in titles)
+        or not all(plus.startswith(b"+") for plus in pluses)
+        or not all(map(len, sequences))
+        or list(map(len, sequences)) != list(map(len, qualities))
+        or not 0 < min(map(len, names)) <= max(map(len, names)) <= _MAX_NAME
+    ):
+        raise PermanentError(_complaint(lines, names, label, first_line))
+    quality = np.frombuffer(b"".join(qualities), dtype=np.uint8)
+    if quality.min() < ord("!") or quality.max() > ord("~"):
+        raise PermanentError(
+            f"{label}: a quality between lines {first_line} and {first_line + len(lines) - 1} is outside '!' to '~' "
+            "(Phred + 33). Is the file FASTQ with Sanger qualities?"
+        )
+    phred = quality.astype(np.int64) - ord("!")
+    starts = np.concatenate([[0], np.cumsum([len(one) for one in qualities])])[:-1]
+    scores = np.add.reduceat(np.where(phred >= _SCORED_QUALITY, phred, 0), starts)
+    return Batch(names[0::2], sequences, qualities, scores, len(phred), int(np.count_nonzero(phred >= _Q30)))
+
+
+def _complaint(lines: list[bytes], names: list[bytes], label: str, first_line: int) -> str:
+    """What is wrong with the first bad record of a batch; the read's name is not repeated in full."""
+    for record in range(len(lines) // 4):
+        title, sequence, plus, quality = lines[4 * record : 4 * record + 4]
+        line = first_line + 4 * record
+        if not title.startswith(b"@"):
+            return f"{label} line {line}: a FASTQ record must start with '@'. Split the FASTQ files again."
+        if not 0 < len(names[record]) <= _MAX_NAME:
+            return (
+                f"{label} line {line}: a read name has {len(names[record])} characters; 1 to {_MAX_NAME} are possible."
+            )
+        if not plus.startswith(b"+"):
+            return f"{label} line {line + 2}: the third line of a FASTQ record must start with '+'. Split again."
+        if not sequence or len(sequence) != len(quality):
+            return (
+                f"{label} line {line + 1}: {len(sequence)} bases but {len(quality)} qualities; both must be equal and "
+                "at least 1. Split the FASTQ files again."
+            )
+        if record % 2 and names[record] != names[record - 1]:
+            return f"{label} line {line}: this R2 has another name than the R1 before it. Are R1 and R2 of one run?"
+    return (
+        f"{label} line {first_line + len(lines) - 1}: the chunk ends inside a pair ({len(lines)} lines after line "
+        f"{first_line - 1}; a pair has {_LINES_PER_PAIR}). Split the FASTQ files again."
+    )

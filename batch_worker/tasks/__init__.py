@@ -1,0 +1,1 @@
+"""One module per task kind: fetch, run, verify, upload."""

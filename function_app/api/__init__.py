@@ -1,0 +1,1 @@
+"""HTTP: what people and programs ask of the system."""

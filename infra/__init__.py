@@ -1,0 +1,1 @@
+"""Deployment: the cloud (bicep) and the local stack."""

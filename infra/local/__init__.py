@@ -1,0 +1,1 @@
+"""Local development stack: the cloud services of this system as local processes."""

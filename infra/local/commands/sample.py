@@ -1,0 +1,121 @@
+"""`./run sample`: anyone's FASTQ files on the local stack."""
+
+import argparse
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from batch_worker.tasks.reference import BundleSources
+from infra.local.job import SampleJob, prepare_bundle, run_job, tell
+from infra.local.sizing import settings_for
+from infra.local.stack import Stack, StackOptions
+from shared.domain.ids import canonical_json
+from shared.domain.order import Order, parse_order
+from shared.domain.reads import FASTQ_NAME, is_fastq
+from shared.domain.reference import Assembly
+from shared.errors import PermanentError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--reference", type=Path, required=True, metavar="FASTA", help="plain, gzip or bgzip")
+    parser.add_argument("--gff", type=Path, metavar="GFF3", help="gene models of Ensembl, GENCODE or RefSeq")
+    parser.add_argument("--clinvar", type=Path, metavar="VCF", help="ClinVar's VCF for the same genome build")
+    parser.add_argument("--fastq", type=Path, required=True, metavar="DIR", help="folder with one sample's FASTQ pairs")
+    parser.add_argument("--order", type=Path, metavar="JSON", help="order.json; made from the file names when left out")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the results go (default: results/SAMPLE)")
+    parser.add_argument(
+        "--assembly",
+        type=Assembly,
+        choices=list(Assembly),
+        default=Assembly.OTHER,
+        help="genome build (default: other)",
+    )
+    parser.add_argument("--state", type=Path, default=Path(".local/sample"), help="folder of all data and logs")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the bundle and the order, run the chain, copy the results."""
+    state: Path = args.state
+    fastqs = _fastqs(args.fastq)
+    sources = BundleSources(args.reference, args.gff, args.clinvar)
+    bundle = _bundle_name(sources, args.assembly)
+    folder = state / "bundles" / bundle
+    print(f"Preparing the reference bundle {bundle} ...", flush=True)
+    manifest = prepare_bundle(bundle, args.assembly, sources, folder)
+    order = _order(args.order, fastqs, bundle)
+    order_file = state / "orders" / order.sample / "order.json"
+    order_file.parent.mkdir(parents=True, exist_ok=True)
+    order_file.write_bytes(order.to_json())
+    slots = os.cpu_count() or 1
+    genome_bp = sum(contig.length for contig in manifest.contigs)
+    options = StackOptions(state=state / "stack", slots=slots, settings=settings_for(genome_bp, fastqs, slots))
+    out: Path = args.out or Path("results") / order.sample
+    job = SampleJob(order.sample, fastqs, order_file, folder, out)
+    print("Starting the local stack ...", flush=True)
+    with Stack(options) as stack:
+        tell(stack, job, run_job(stack, job))
+    return 0
+
+
+def _fastqs(folder: Path) -> tuple[Path, ...]:
+    if not folder.is_dir():
+        raise PermanentError(f"{folder} is no folder. Give the folder that holds one sample's FASTQ files.")
+    found = tuple(sorted(path for path in folder.iterdir() if is_fastq(path.name)))
+    if not found:
+        raise PermanentError(f"{folder} holds no FASTQ files (*.fastq.gz, *.fq.gz, *.fastq, *.fq).")
+    return found
+
+
+def _bundle_name(sources: BundleSources, assembly: Assembly) -> str:
+    """A name that follows from the sources' bytes, so that the same sources are prepared once."""
+    digest = hashlib.sha256(assembly.encode())
+    for path in (sources.fasta, sources.genes, sources.clinvar):
+        digest.update(b"\0")
+        if path is not None:
+            if not path.is_file():
+                raise PermanentError(f"{path} is not there. Check the path.")
+            with path.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return f"local-{digest.hexdigest()[:12]}"
+
+
+def _order(path: Path | None, fastqs: tuple[Path, ...], bundle: str) -> Order:
+    """The given order, against the prepared bundle; or one made from the file names."""
+    if path is not None:
+        if not path.is_file():
+            raise PermanentError(f"{path} is not there. Check the path of the order.")
+        given = json.loads(path.read_bytes())
+        sample = str(given.get("sample", "")) if isinstance(given, dict) else ""
+        order = parse_order(path.read_bytes(), f"{sample}/order.json")
+        names = order.files or tuple(file.name for file in fastqs)
+        return order.model_copy(update={"reference": bundle, "files": names})
+    sample = _sample_of(fastqs)
+    values = {
+        "sample": sample,
+        "patient": {"identifier": {"system": "urn:example:local-patients", "value": sample}},
+        "test": {"code": "germline-small-variants", "display": "Germline small variants"},
+        "reference": bundle,
+        "files": [path.name for path in fastqs],
+    }
+    return parse_order(canonical_json(values), f"{sample}/order.json")
+
+
+def _sample_of(fastqs: tuple[Path, ...]) -> str:
+    """The sample name that all FASTQ names begin with."""
+    names = set()
+    for path in fastqs:
+        match = FASTQ_NAME.match(path.name)
+        if match is None:
+            raise PermanentError(
+                f"{path} follows no known naming of FASTQ pairs. Name the files SAMPLE_S1_L001_R1_001.fastq.gz and "
+                "..._R2_001.fastq.gz, or SAMPLE_R1.fastq.gz and SAMPLE_R2.fastq.gz."
+            )
+        names.add(match["stem"].partition("_S")[0] if "_S" in match["stem"] else match["stem"].partition("_L0")[0])
+    if len(names) != 1:
+        raise PermanentError(
+            f"The folder holds FASTQ files of {len(names)} samples ({', '.join(sorted(names))}). Give a folder with "
+            "one sample's files, or an order that names the sample."
+        )
+    return names.pop()

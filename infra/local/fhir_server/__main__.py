@@ -1,0 +1,5 @@
+"""Run the local FHIR server: `python -m infra.local.fhir_server`."""
+
+from infra.local.fhir_server import main
+
+raise SystemExit(main())

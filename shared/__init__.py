@@ -1,0 +1,1 @@
+"""Everything both apps share: the pure core, the steps, the translations and the adapters."""

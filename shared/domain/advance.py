@@ -1,0 +1,209 @@
+"""The one decision of the chain: what to do next, given what has happened.
+
+Pure: reads no clock, disk, network or environment. Queue, timer and HTTP triggers gather facts, call `advance`,
+and apply the actions. Applying all of them, or any of them twice, is always right; `due_after` says which of them an
+event is about, so that an event costs little.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.domain.actions import (
+    Action,
+    Close,
+    ContinueSplit,
+    OpenSplit,
+    RecordFailure,
+    RunStep,
+    Stop,
+    SubmitTask,
+)
+from shared.domain.facts import AttemptState, Facts
+from shared.domain.ids import AnalysisId
+from shared.domain.markers import FailureKind, FailureRecord
+from shared.domain.plan import Plan
+from shared.domain.work import (
+    AlignWork,
+    CallWork,
+    ChunkKey,
+    SplitWork,
+    Stage,
+    Step,
+    StepWork,
+    Work,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and when work that failed for now is tried again.
+
+    Attributes:
+        max_attempts: Attempts in all; Batch's own restarts within an attempt are not counted. Four, with the delays
+            below, ride out a service that is away for twenty minutes.
+        first_delay_seconds: Delay before the second attempt, s.
+        factor: How much longer each further delay is.
+    """
+
+    max_attempts: int = 4
+    first_delay_seconds: int = 60
+    factor: int = 4
+
+    def ready_at(self, failure: FailureRecord) -> datetime:
+        """When the next attempt may begin."""
+        return failure.failed + timedelta(seconds=self.first_delay_seconds * self.factor**failure.attempt)
+
+
+def advance(plan: Plan, facts: Facts, now: datetime, retry: RetryPolicy = RetryPolicy()) -> list[Action]:
+    """Decide what is to be done now.
+
+    Args:
+        plan: The analysis.
+        facts: What has happened to it.
+        now: The time, UTC; decides only whether a retry's delay is over.
+        retry: How often and when to retry.
+
+    Returns:
+        The actions in a fixed order; empty when there is only to wait.
+    """
+    if facts.results & {Stage.ARCHIVED, Stage.FAILED}:
+        return [Close()]
+    final = _final_failure(facts, retry)
+    if final:
+        return [Stop(final)]
+    actions: list[Action] = []
+    for work in _needed(plan, facts):
+        actions.extend(_attempt(plan, facts, work, now, retry))
+    return actions
+
+
+def _final_failure(facts: Facts, retry: RetryPolicy) -> FailureRecord | None:
+    """The failure that ends the analysis: the first permanent one by name, else one without attempts left."""
+    in_order = sorted(facts.failures, key=lambda record: (record.work, record.attempt))
+    for record in in_order:
+        if record.kind is FailureKind.PERMANENT:
+            return record
+    for record in in_order:
+        if record.attempt + 1 >= retry.max_attempts:
+            return record
+    return None
+
+
+def _needed(plan: Plan, facts: Facts) -> Iterator[Work]:
+    """The units of work whose inputs are there and whose marker is not, in a fixed order."""
+    for done, step in (
+        (Stage.DELIVERED, Step.ARCHIVE),
+        (Stage.ANNOTATED, Step.DELIVER),
+        (Stage.GATHERED, Step.ANNOTATE),
+    ):
+        if done in facts.results:
+            yield StepWork(step)
+            return
+    shards = range(len(plan.shards))
+    if facts.called.issuperset(shards):
+        yield StepWork(Step.GATHER)
+        return
+    for group in plan.read_groups:
+        if group.id not in facts.splits:
+            yield SplitWork(group.id)
+    for chunk in sorted(facts.chunks - facts.aligned):
+        yield AlignWork(chunk)
+    if _all_aligned(plan, facts):
+        for shard in shards:
+            if shard not in facts.called:
+                yield CallWork(shard)
+
+
+def _all_aligned(plan: Plan, facts: Facts) -> bool:
+    """Whether every read group is split and every chunk of it aligned."""
+    return all(
+        group.id in facts.splits
+        and all(ChunkKey(group.id, number) in facts.aligned for number in range(facts.splits[group.id]))
+        for group in plan.read_groups
+    )
+
+
+def _attempt(plan: Plan, facts: Facts, work: Work, now: datetime, retry: RetryPolicy) -> Iterator[Action]:
+    """The action that brings a needed unit of work on, if any."""
+    failed = [record for record in facts.failures if record.work == str(work)]
+    attempt = 0
+    if failed:
+        newest = max(failed, key=lambda record: record.attempt)
+        attempt = newest.attempt + 1
+        if now < retry.ready_at(newest):
+            return
+    if isinstance(work, SplitWork):
+        checkpoint = facts.checkpoints.get(work.read_group)
+        yield OpenSplit(work.read_group) if checkpoint is None else ContinueSplit(work.read_group, checkpoint)
+        return
+    if isinstance(work, StepWork) and not _runs_on_batch(plan, work):
+        yield RunStep(work)
+        return
+    if facts.attempts is not None and (task := facts.attempts.get((str(work), attempt))):
+        if task.state is AttemptState.ENDED:
+            yield RecordFailure(_wordless(plan.analysis, work, attempt, task.message, task.detail, now))
+        return
+    yield SubmitTask(work, attempt)
+
+
+def _runs_on_batch(plan: Plan, work: StepWork) -> bool:
+    """Whether a step is too heavy for a function. Deliver and archive only talk to services."""
+    return plan.is_large and work.step in {Step.GATHER, Step.ANNOTATE}
+
+
+def _wordless(
+    analysis: AnalysisId, work: Work, attempt: int, message: str, detail: str, now: datetime
+) -> FailureRecord:
+    return FailureRecord(
+        analysis=analysis,
+        work=str(work),
+        attempt=attempt,
+        kind=FailureKind.TRANSIENT,
+        message=f"The Batch task of {work} ended without writing its marker: {message or 'no reason given'}.",
+        detail=detail,
+        failed=now,
+    )
+
+
+def is_due_after(action: Action, stage: Stage, chunk: ChunkKey | None = None, work: Work | None = None) -> bool:
+    """Whether an action is what a marker's event is about.
+
+    The other actions have, or will have, an event of their own; the timer applies all.
+
+    Args:
+        action: What `advance` decided.
+        stage: Stage of the marker.
+        chunk: The chunk of a chunk's marker; for a checkpoint its read group and next chunk.
+        work: The unit of work of a failure record.
+    """
+    if isinstance(action, RecordFailure):
+        return False
+    if isinstance(action, Stop | Close):
+        return stage in {Stage.FAILURE, Stage.ARCHIVED}
+    if stage is Stage.FAILURE:
+        return work == work_of(action)
+    if isinstance(action, OpenSplit):
+        return stage is Stage.PLANNED
+    if isinstance(action, ContinueSplit):
+        return stage is Stage.CHECKPOINT and chunk == ChunkKey(action.read_group, action.next_chunk)
+    match action.work:
+        case AlignWork(aligned):
+            return stage is Stage.CHUNK and aligned == chunk
+        case CallWork():
+            return stage in {Stage.ALIGNED, Stage.SPLIT}
+        case StepWork(step):
+            return stage is _BEFORE[step]
+
+
+def work_of(action: OpenSplit | ContinueSplit | SubmitTask | RunStep) -> Work:
+    """The unit of work that an action brings on."""
+    return SplitWork(action.read_group) if isinstance(action, OpenSplit | ContinueSplit) else action.work
+
+
+_BEFORE = {
+    Step.GATHER: Stage.CALLED,
+    Step.ANNOTATE: Stage.GATHERED,
+    Step.DELIVER: Stage.ANNOTATED,
+    Step.ARCHIVE: Stage.DELIVERED,
+}

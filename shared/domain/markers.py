@@ -1,0 +1,203 @@
+"""The documents that are written last: a marker says that its outputs are there, whole."""
+
+from datetime import datetime
+from enum import StrEnum, unique
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.domain.ids import AnalysisId, Document
+
+
+@unique
+class FailureKind(StrEnum):
+    """Whether trying again can help."""
+
+    PERMANENT = "permanent"
+    TRANSIENT = "transient"
+
+
+class OutputFile(Document):
+    """A blob that a marker vouches for: container, name, bytes and MD5 (hex)."""
+
+    container: str
+    name: str
+    size: int
+    md5: str
+
+
+class Marker(Document):
+    """What every marker tells.
+
+    Attributes:
+        outputs: The blobs that were written before it.
+        tools: Programs and their versions.
+        core_seconds: CPU time used, user and system, children included.
+    """
+
+    schema_version: Annotated[int, Field(ge=1, le=1)] = 1
+    analysis: AnalysisId
+    started: datetime
+    ended: datetime
+    core_seconds: float
+    outputs: tuple[OutputFile, ...] = ()
+    tools: dict[str, str] = Field(default_factory=dict)
+
+
+class Checkpoint(Document):
+    """Where the split of a read group goes on: the next chunk's number and the pairs already in chunks."""
+
+    schema_version: Annotated[int, Field(ge=1, le=1)] = 1
+    analysis: AnalysisId
+    read_group: str
+    next_chunk: int
+    pairs_done: int
+
+
+class ChunkMarker(Marker):
+    """A chunk is there: consecutive read pairs of one read group, interleaved FASTQ, gzip."""
+
+    read_group: str
+    number: int
+    first_pair: int
+    pairs: int
+    first_name: str
+    last_name: str
+
+
+class SplitMarker(Marker):
+    """A read group is split completely."""
+
+    read_group: str
+    chunks: int
+    pairs: int
+
+
+class ShardPart(Document):
+    """A chunk's alignments for one shard: the records that overlap it or its halo.
+
+    Attributes:
+        output: The BAM part; it may hold no record.
+        owned: Records whose start lies in the shard (the last shard also owns the unplaced ones).
+        owned_primary: Primary ones among them.
+    """
+
+    shard: int
+    output: OutputFile
+    owned: int
+    owned_primary: int
+
+
+class AlignedMarker(Marker):
+    """A chunk is aligned, sorted and cut into shards."""
+
+    read_group: str
+    number: int
+    pairs: int
+    primary: int
+    records: int
+    parts: tuple[ShardPart, ...]
+    metrics: dict[str, int] = Field(default_factory=dict)
+
+
+class CalledMarker(Marker):
+    """A shard is merged, duplicate-marked and called.
+
+    Attributes:
+        records: Alignments owned by the shard (written to its BAM).
+        primary: Primary ones among them.
+        variants: Records of its VCF.
+        gvcf_records: Records of its GVCF.
+        metrics: Counts that add up over shards.
+    """
+
+    shard: int
+    records: int
+    primary: int
+    variants: int
+    gvcf_records: int
+    metrics: dict[str, int] = Field(default_factory=dict)
+
+
+class GatheredMarker(Marker):
+    """All shards are in one VCF, GVCF, BAM and QC summary.
+
+    Attributes:
+        pairs: Read pairs of the sample.
+        primary: Primary alignments in the BAM; twice the pairs.
+        variants: Records of the VCF.
+    """
+
+    pairs: int
+    primary: int
+    variants: int
+
+
+class AnnotatedMarker(Marker):
+    """The variants are annotated and interpreted.
+
+    Attributes:
+        variants: VCF records that were annotated.
+        alleles: ALT alleles that the sample carries; each is a row of the lake's variants.
+        findings: Reportable ones among them.
+    """
+
+    variants: int
+    alleles: int
+    findings: int
+
+
+class DeliveredMarker(Marker):
+    """Report, lake and FHIR server hold the results.
+
+    Attributes:
+        resources: FHIR references as the server answered, such as ``DiagnosticReport/...``.
+        lake_rows: Rows by table.
+    """
+
+    resources: tuple[str, ...]
+    lake_rows: dict[str, int]
+
+
+class ArchivedMarker(Marker):
+    """What is no longer needed is gone; the inputs are in a cheaper tier."""
+
+    deleted: int
+    tiered: int
+
+
+class FailureRecord(Document):
+    """A unit of work failed; retried when transient, the end of the analysis when permanent.
+
+    Attributes:
+        work: Name of the unit of work (`str(work)`).
+        attempt: Which attempt failed, from 0.
+        message: What, where, why, what to do; no patient data.
+        detail: For the operator, such as the end of a task's log.
+    """
+
+    schema_version: Annotated[int, Field(ge=1, le=1)] = 1
+    analysis: AnalysisId
+    work: str
+    attempt: int
+    kind: FailureKind
+    message: str
+    detail: str = ""
+    failed: datetime
+
+
+class FailedMarker(Document):
+    """The analysis ended without results: `results/{sample}/{analysis}/failed.json`.
+
+    Attributes:
+        work: The unit of work that failed for good; `ingest` when the order itself was refused.
+        message: What, where, why, what to do; for the lab's staff.
+    """
+
+    schema_version: Annotated[int, Field(ge=1, le=1)] = 1
+    analysis: AnalysisId
+    sample: str
+    work: str
+    message: str
+    detail: str = ""
+    failed: datetime

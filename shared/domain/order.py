@@ -1,0 +1,138 @@
+"""What the lab asks for: `landing/{sample}/order.json`."""
+
+import json
+from datetime import datetime
+from enum import StrEnum, unique
+from typing import Annotated, Self
+
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+
+from shared.domain.ids import Document
+from shared.domain.reads import SampleName, is_fastq
+from shared.errors import PermanentError
+
+FhirId = Annotated[str, StringConstraints(pattern=r"^(Patient/)[A-Za-z0-9.-]{1,64}$")]
+BundleName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
+
+
+@unique
+class Caller(StrEnum):
+    """Variant callers that an order may choose."""
+
+    BCFTOOLS = "bcftools"
+
+
+class Identifier(Document):
+    """A business identifier: the system that issues it and its value."""
+
+    system: Annotated[str, Field(min_length=1, description="URI of the issuing system")]
+    value: Annotated[str, Field(min_length=1)]
+
+
+class Patient(Document):
+    """Who the sample is from: a resource the EHR owns, or an identifier such as the MRN."""
+
+    reference: Annotated[FhirId | None, Field(description="Literal FHIR reference such as Patient/123")] = None
+    identifier: Annotated[Identifier | None, Field(description="Identifier such as the MRN")] = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.reference is None) == (self.identifier is None):
+            raise ValueError("give either `reference` (Patient/ID) or `identifier` (system and value)")
+        return self
+
+
+class Test(Document):
+    """The ordered test."""
+
+    __test__ = False  # the word means something else to pytest
+
+    code: Annotated[str, Field(min_length=1, description="The lab's code of the test")]
+    system: Annotated[str | None, Field(description="Code system URI; the lab's own when left out")] = None
+    display: Annotated[str, Field(min_length=1, description="Name of the test as the report shows it")]
+
+
+class Specimen(Document):
+    """The material that was sequenced."""
+
+    accession: Annotated[str | None, Field(description="Accession number; the sample name when left out")] = None
+    type: Annotated[str, Field(description="HL7 table 0487 code")] = "BLD"
+    collected: datetime | None = None
+    received: datetime | None = None
+
+
+class Options(Document):
+    """Settings of the analysis that change its results."""
+
+    caller: Caller = Caller.BCFTOOLS
+
+
+class Order(Document):
+    """An order for one sample.
+
+    Unknown fields are refused, so that a misspelt one is not silently ignored.
+    """
+
+    schema_version: Annotated[int, Field(ge=1, le=1)] = 1
+    sample: Annotated[SampleName, Field(description="Sample name; equals the folder's name in landing")]
+    patient: Patient
+    test: Test
+    reference: Annotated[BundleName, Field(description="Name of an installed reference bundle")]
+    files: Annotated[
+        tuple[str, ...] | None,
+        Field(
+            description="Names of the FASTQ files in the folder. When left out: every FASTQ in the folder when "
+            "the order arrives."
+        ),
+    ] = None
+    requisition: Annotated[
+        Identifier | None, Field(description="The orderer's number; it links the report to the EHR's order")
+    ] = None
+    specimen: Specimen = Specimen()
+    options: Options = Options()
+
+    @model_validator(mode="after")
+    def _check_files(self) -> Self:
+        if self.files is not None:
+            if not self.files:
+                raise ValueError("`files` is empty: name at least one R1/R2 pair, or leave `files` out")
+            for name in self.files:
+                if "/" in name or not is_fastq(name):
+                    raise ValueError(
+                        f"`files` names '{name}': name FASTQ files of this folder, without a path, such as "
+                        f"{self.sample}_S1_L001_R1_001.fastq.gz"
+                    )
+            if len(set(self.files)) != len(self.files):
+                raise ValueError("`files` names a file twice")
+        return self
+
+
+def parse_order(data: bytes, blob_name: str) -> Order:
+    """Read an order.
+
+    Raises:
+        PermanentError: Naming the blob, each field that is wrong, why, and where the schema is.
+    """
+    folder = blob_name.rpartition("/")[0]
+    try:
+        order = Order.model_validate(json.loads(data))
+    except UnicodeDecodeError as error:
+        raise PermanentError(f"landing/{blob_name} is not UTF-8 text: {error.reason}. Save it as UTF-8.") from error
+    except json.JSONDecodeError as error:
+        raise PermanentError(
+            f"landing/{blob_name} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}. "
+            "Correct it and upload it again; docs/order.schema.json describes it."
+        ) from error
+    except ValidationError as error:
+        # Values are not repeated: an order holds patient references, and this message is logged.
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'order'}: {e['msg']}" for e in error.errors())
+        raise PermanentError(
+            f"landing/{blob_name} is not a valid order: {faults}. "
+            "Correct it and upload it again; docs/order.schema.json describes it."
+        ) from error
+    if order.sample != folder:
+        raise PermanentError(
+            f"landing/{blob_name} is an order for sample {order.sample} but lies in the folder {folder}. "
+            "Put it into the folder of its sample, or correct `sample`."
+        )
+    return order

@@ -1,0 +1,55 @@
+"""Quality figures of a sample, from the counts of its chunks and shards. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+DEPTHS = (1, 10, 20, 30)
+"""Depths (reads) for which the covered part of the reference is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class QcMetric:
+    """A figure with its UCUM unit; `1` for a count or a fraction."""
+
+    value: float
+    unit: str = "1"
+
+
+def summarise(pairs: int, chunks: Mapping[str, int], shards: Mapping[str, int], variants: int) -> dict[str, QcMetric]:
+    """The figures of a sample; a figure that would divide by nothing is left out.
+
+    Args:
+        pairs: Read pairs.
+        chunks: Summed metrics of the aligned markers.
+        shards: Summed metrics of the called markers; `depth_{n}` is the number of positions with n reads over them, the
+            highest n standing for that many and more.
+        variants: Records of the gathered VCF.
+    """
+    reads = 2 * pairs
+    figures: dict[str, QcMetric] = {
+        "read_pairs": QcMetric(pairs),
+        "bases": QcMetric(chunks.get("bases", 0), "{base}"),
+        "mapped_reads": QcMetric(shards.get("primary_mapped", 0)),
+        "duplicate_reads": QcMetric(shards.get("duplicates", 0)),
+        "callable_bases": QcMetric(shards.get("callable_bp", 0), "{base}"),
+        "variants": QcMetric(variants),
+        "variants_pass": QcMetric(shards.get("variants_pass", 0)),
+        "snvs": QcMetric(shards.get("snvs", 0)),
+        "indels": QcMetric(shards.get("indels", 0)),
+    }
+    ratios = {
+        "q30_fraction": (chunks.get("q30_bases", 0), chunks.get("bases", 0)),
+        "mapped_fraction": (shards.get("primary_mapped", 0), reads),
+        "duplicate_fraction": (shards.get("duplicates", 0), shards.get("primary_mapped", 0)),
+        "mean_depth": (shards.get("depth_sum", 0), shards.get("callable_bp", 0)),
+        "transition_transversion_ratio": (shards.get("transitions", 0), shards.get("transversions", 0)),
+        "het_hom_ratio": (shards.get("heterozygous", 0), shards.get("homozygous", 0)),
+    }
+    bins = {int(name.removeprefix("depth_")): count for name, count in shards.items() if name[6:].isdigit()}
+    for depth in DEPTHS:
+        covered = sum(count for at, count in bins.items() if at >= depth)
+        ratios[f"fraction_{depth}x"] = (covered, shards.get("callable_bp", 0))
+    for name, (part, whole) in ratios.items():
+        if whole:
+            figures[name] = QcMetric(round(part / whole, 6))
+    return dict(sorted(figures.items()))

@@ -1,0 +1,95 @@
+"""A reference bundle: what a folder of the `reference` container holds, by its manifest."""
+
+from enum import StrEnum, unique
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.domain.genome import Contig
+from shared.domain.ids import Document, digest
+from shared.domain.order import BundleName
+from shared.errors import PermanentError
+
+
+@unique
+class Assembly(StrEnum):
+    """Genome builds that the report can name; OTHER is named by the bundle only."""
+
+    GRCH37 = "GRCh37"
+    GRCH38 = "GRCh38"
+    OTHER = "other"
+
+
+@unique
+class Role(StrEnum):
+    """What a file of the bundle is for."""
+
+    FASTA = "fasta"
+    FASTA_INDEX = "fasta-index"
+    DICT = "dict"
+    ALIGNER_INDEX = "aligner-index"
+    GENES = "genes"
+    GENES_INDEX = "genes-index"
+    CLINVAR = "clinvar"
+    CLINVAR_INDEX = "clinvar-index"
+
+
+class BundleFile(Document):
+    """A file of the bundle: path below the bundle's folder, bytes, SHA-256 (hex)."""
+
+    path: str
+    role: Role
+    size: int
+    sha256: str
+
+
+class ContigEntry(Document):
+    """A contig of the reference FASTA, in its order; see `genome.Contig`."""
+
+    name: str
+    length: int
+    md5: str
+    accession: str = ""
+
+    def to_contig(self) -> Contig:
+        """The contig as a domain value."""
+        return Contig(self.name, self.length, self.md5, self.accession)
+
+
+class ReferenceManifest(Document):
+    """The manifest of a reference bundle, `reference/{name}/manifest.json`, written last.
+
+    Attributes:
+        versions: What the knowledge in the bundle is: source and version by role, such as
+            ``{"clinvar": "2026-11-01", "genes": "Ensembl 115"}``, and the programs that built the indexes.
+    """
+
+    schema_version: Annotated[int, Field(ge=1, le=1)] = 1
+    name: BundleName
+    assembly: Assembly
+    contigs: tuple[ContigEntry, ...]
+    files: tuple[BundleFile, ...]
+    versions: dict[str, str]
+
+    def one(self, role: Role) -> BundleFile:
+        """The only file of a role.
+
+        Raises:
+            PermanentError: When the bundle has none or several.
+        """
+        files = self.of(role)
+        if len(files) != 1:
+            raise PermanentError(
+                f"Reference bundle {self.name} has {len(files)} files for '{role}', one is needed. "
+                "Make the bundle again with all its sources (./run reference make --help)."
+            )
+        return files[0]
+
+    def of(self, role: Role) -> tuple[BundleFile, ...]:
+        """All files of a role."""
+        return tuple(file for file in self.files if file.role is role)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the manifest, and through the files' checksums of the whole bundle."""
+        return digest(self.model_dump(mode="json"))

@@ -1,0 +1,199 @@
+"""The sentences of a report, made once for the FHIR bundle and the clinician's page.
+
+No sentence holds patient data.
+"""
+
+from dataclasses import dataclass
+
+from shared.domain.finding import Finding
+from shared.domain.order import Order
+from shared.domain.phase import Phase, PhasedPair, phased_pairs
+from shared.domain.report_case import MINIMUM_MEAN_DEPTH, FileRole, Interpretation, ReportCase, main_consequence
+from shared.domain.variant import AnnotatedVariant
+
+UNNAMED_CONDITIONS = frozenset({"not provided", "not specified", "see cases", ""})
+"""What ClinVar writes (CLNDN) where a submitter named no condition."""
+
+DISCLAIMER = (
+    "This report was made automatically from the sequencing data. Only variants that ClinVar holds as pathogenic or "
+    "likely pathogenic at exactly the allele found are listed. Confirm a finding by a second method or a second "
+    "sample, and have it reviewed by a qualified specialist, before acting on it."
+)
+
+LIMITS = (
+    (
+        "Small variants (substitutions, insertions and deletions shorter than a read) are looked for. Copy-number "
+        "changes, rearrangements, repeat expansions and low-level mosaicism are not."
+    ),
+    "Regions that few reads cover, or where reads fit several places of the genome, may hide a variant.",
+    "Knowledge changes: a variant that is not listed today may be classified differently later.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What the report concludes.
+
+    Attributes:
+        headline: One sentence.
+        details: One sentence per finding, or what finding nothing means; then one per withheld variant.
+    """
+
+    interpretation: Interpretation
+    headline: str
+    details: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The conclusion as plain text, one sentence per line."""
+        return "\n".join((f"{self.interpretation}: {self.headline}", *self.details))
+
+
+def conclude(case: ReportCase) -> Conclusion:
+    """The conclusion of a report."""
+    interpretation = case.interpretation
+    count = len(case.findings)
+    details: tuple[str, ...]
+    if interpretation is Interpretation.POSITIVE:
+        variants = "variant was" if count == 1 else "variants were"
+        headline = f"{count} reportable {variants} found."
+        details = (
+            *(describe(finding) for finding in case.findings),
+            *(describe_pair(pair) for pair in phased_pairs(case.findings)),
+            *([f"{depth_sentence(case)} Further variants may have been missed."] if case.is_too_shallow else []),
+        )
+    elif interpretation is Interpretation.NEGATIVE:
+        headline = f"No reportable variants found in {studied_regions(case)}."
+        details = ("This lowers, but does not exclude, the likelihood of a genetic cause; see the test's limits.",)
+    elif case.is_too_shallow:
+        headline = f"No reportable variants found, but {studied_regions(case)} cannot be judged."
+        details = (
+            (
+                f"{depth_sentence(case)} At least {MINIMUM_MEAN_DEPTH:g} reads per base are needed to call a result "
+                "negative; sequence the sample again."
+            ),
+        )
+    else:
+        headline = f"No reportable variants found in {studied_regions(case)}, but a call is in doubt."
+        details = ()
+    return Conclusion(interpretation, headline, (*details, *(describe_withheld(one) for one in case.withheld)))
+
+
+def describe(finding: Finding) -> str:
+    """One sentence on a finding: its name, zygosity, significance and condition."""
+    variant = finding.variant
+    conditions = named_conditions(variant)
+    sentence = f"{variant_name(variant)}, {variant.zygosity}: {finding.significance}"
+    if conditions:
+        sentence += f" for {'; '.join(conditions)}"
+    if variant.clinvar:
+        sentence += f" (ClinVar {variant.clinvar.variation_id}, {review_status(variant)})"
+    return sentence + "."
+
+
+def describe_pair(pair: PhasedPair) -> str:
+    """One sentence on two heterozygous findings of one gene."""
+    both = f"{variant_name(pair.first)} and {variant_name(pair.second)}"
+    if pair.phase is Phase.TRANS:
+        return f"{both} are two alleles of one site and lie on different copies of {pair.gene.gene}."
+    return (
+        f"Whether {both} lie on the same copy of {pair.gene.gene} or on different ones is not known; testing the "
+        "parents can tell."
+    )
+
+
+def describe_withheld(finding: Finding) -> str:
+    """One sentence on a variant that is no result because the caller's filters did not pass it."""
+    return f"{variant_name(finding.variant)} needs confirmation by another method. {finding.reason}"
+
+
+def variant_name(variant: AnnotatedVariant) -> str:
+    """What people call the variant: gene, coding and protein name; else the genomic name or the allele itself."""
+    main = main_consequence(variant)
+    parts = []
+    if main and main.gene:
+        parts.append(main.gene)
+    if main and main.hgvs_c:
+        parts.append(main.hgvs_c)
+        if main.hgvs_p:
+            parts.append(main.hgvs_p.rpartition(":")[2])
+    else:
+        parts.append(variant.hgvs_g or str(variant.allele))
+    return " ".join(parts)
+
+
+def named_conditions(variant: AnnotatedVariant) -> tuple[str, ...]:
+    """The conditions that ClinVar names for the allele; empty where submitters named none."""
+    if variant.clinvar is None:
+        return ()
+    names = (name.replace("_", " ").strip() for name in variant.clinvar.conditions)
+    return tuple(dict.fromkeys(name for name in names if name.lower() not in UNNAMED_CONDITIONS))
+
+
+def review_status(variant: AnnotatedVariant) -> str:
+    """ClinVar's review status in words, such as ``reviewed by expert panel``; empty without a record."""
+    return variant.clinvar.review_status.replace("_", " ") if variant.clinvar else ""
+
+
+def studied_regions(case: ReportCase) -> str:
+    """What was looked at, such as ``all 25 sequences (3,088,286,401 bp) of reference bundle grch38``.
+
+    With a file of studied regions the report is about those alone.
+    """
+    contigs = case.plan.contigs
+    bases = sum(contig.length for contig in contigs)
+    sequences = f"sequence {contigs[0].name}" if len(contigs) == 1 else f"all {len(contigs)} sequences"
+    whole = f"{sequences} ({bases:,} bp) of reference bundle {case.plan.reference.name}"
+    if files := case.files_of(FileRole.STUDIED_REGIONS):
+        return f"the regions of {', '.join(file.title for file in files)} in {whole}"
+    return whole
+
+
+def uncalled_regions(case: ReportCase) -> str:
+    """Where the test cannot say anything, as far as it is known."""
+    if files := case.files_of(FileRole.UNCALLED_REGIONS):
+        return f"Regions without calls are listed in {', '.join(file.title for file in files)}."
+    sentences = []
+    if case.quality.fraction_20x is not None:
+        sentences.append(
+            f"{1 - case.quality.fraction_20x:.1%} of the bases are covered by fewer than 20 reads; a variant there "
+            "may have been missed."
+        )
+    if files := case.files_of(FileRole.ALL_SITES):
+        sentences.append(f"{files[0].title} holds the depth of every place.")
+    return " ".join(sentences) or "Regions without calls were not recorded."
+
+
+def depth_sentence(case: ReportCase) -> str:
+    """How deeply the sample was sequenced."""
+    quality = case.quality
+    sentence = f"{quality.pairs:,} read pairs"
+    if quality.mean_depth is not None:
+        sentence += f", mean depth {quality.mean_depth:.1f} reads per base"
+    if quality.fraction_20x is not None:
+        sentence += f", {quality.fraction_20x:.1%} of bases covered by at least 20 reads"
+    return sentence + "."
+
+
+def methodology(case: ReportCase) -> str:
+    """How the result was made: reads, reference, caller and knowledge with their versions."""
+    plan = case.plan
+    knowledge = ", ".join(f"{name} {version}" for name, version in sorted(plan.reference.versions.items()))
+    sentences = [
+        (
+            f"Massively parallel sequencing; reads were aligned to reference bundle {plan.reference.name} (assembly "
+            f"{plan.reference.assembly}), duplicates marked and variants called with {plan.order.options.caller}."
+        ),
+    ]
+    if knowledge:
+        sentences.append(f"Knowledge: {knowledge}.")
+    sentences.append(
+        f"{case.counts.called:,} alleles were called, of which {case.counts.filtered:,} did not pass the caller's "
+        f"filters; {len(case.findings):,} met the rule for reporting."
+    )
+    return " ".join(sentences)
+
+
+def test_name(order: Order) -> str:
+    """The test as the lab names it."""
+    return f"{order.test.display} ({order.test.code})"

@@ -1,0 +1,1 @@
+"""Translations of files and events, with the place of every error."""

@@ -1,0 +1,1 @@
+"""Schema and rows of the lake tables."""

@@ -1,0 +1,309 @@
+"""Every container, queue, blob name, job id and task id: made and parsed here and nowhere else.
+
+Names of blobs are facts of the chain, so this module is also its map. In the work container, markers end in
+``.json`` and lie outside ``data/``, and data never ends in ``.json``.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum, unique
+
+from shared.domain.ids import AnalysisId
+from shared.domain.work import RESULT_STAGES, ChunkKey, Stage, Work, parse_work
+
+
+@unique
+class Container(StrEnum):
+    """Blob containers; `LAKE` lies in the lake's account, the others in the data account."""
+
+    LANDING = "landing"
+    WORK = "work"
+    RESULTS = "results"
+    REFERENCE = "reference"
+    LAKE = "lake"
+
+
+DATA_CONTAINERS = (Container.LANDING, Container.WORK, Container.RESULTS, Container.REFERENCE)
+
+
+@unique
+class Queue(StrEnum):
+    """Storage queues of the chain, one per function that an event starts."""
+
+    INGEST = "ingest"
+    SPLIT = "split"
+    FAN_OUT = "fan-out"
+    GATHER = "gather"
+    ANNOTATE = "annotate"
+    DELIVER = "deliver"
+    ARCHIVE = "archive"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRef:
+    """A blob: container and name."""
+
+    container: Container
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.container}/{self.name}"
+
+
+# --- landing -----------------------------------------------------------------------------------------------
+
+
+def order_blob(sample: str) -> BlobRef:
+    """The order of a sample."""
+    return BlobRef(Container.LANDING, f"{sample}/order.json")
+
+
+def landing_folder(sample: str) -> str:
+    """Prefix of all that was dropped for a sample."""
+    return f"{sample}/"
+
+
+def landing_blob(name: str) -> BlobRef:
+    """A dropped blob by its full name."""
+    return BlobRef(Container.LANDING, name)
+
+
+def landing_sample(name: str) -> str | None:
+    """The sample whose folder a dropped blob lies in; None for a blob outside the convention."""
+    parts = name.split("/")
+    return parts[0] if len(parts) == 2 and all(parts) else None
+
+
+# --- reference ---------------------------------------------------------------------------------------------
+
+
+def manifest_blob(bundle: str) -> BlobRef:
+    """The manifest of a reference bundle."""
+    return BlobRef(Container.REFERENCE, f"{bundle}/manifest.json")
+
+
+def bundle_blob(bundle: str, path: str) -> BlobRef:
+    """A file of a reference bundle."""
+    return BlobRef(Container.REFERENCE, f"{bundle}/{path}")
+
+
+# --- work: indexes -----------------------------------------------------------------------------------------
+
+OPEN_PREFIX = "open/"
+"""Work-container prefix of the index of analyses that have not ended."""
+
+
+def open_entry(analysis: AnalysisId) -> BlobRef:
+    """The index entry of an analysis that has not ended."""
+    return BlobRef(Container.WORK, f"{OPEN_PREFIX}{analysis}")
+
+
+def parse_open_entry(name: str) -> AnalysisId:
+    """The analysis of an index entry's name."""
+    return AnalysisId(name.removeprefix(OPEN_PREFIX))
+
+
+def intake_blob(sample: str, order_digest: str) -> BlobRef:
+    """The files that an order which names none was given, frozen when it was first seen."""
+    return BlobRef(Container.WORK, f"intake/{sample}/{order_digest}")
+
+
+# --- work: markers -----------------------------------------------------------------------------------------
+
+_ANALYSIS = r"(?P<analysis>[0-9a-f]{24})"
+
+
+def analysis_folder(analysis: AnalysisId) -> str:
+    """Prefix of all work blobs of an analysis."""
+    return f"{analysis}/"
+
+
+def parse_analysis_folder(prefix: str) -> AnalysisId | None:
+    """The analysis of a top-level folder of the work container; None for the indexes."""
+    match = re.fullmatch(_ANALYSIS + "/", prefix)
+    return AnalysisId(match["analysis"]) if match else None
+
+
+def plan_blob(analysis: AnalysisId) -> BlobRef:
+    """The plan."""
+    return BlobRef(Container.WORK, f"{analysis}/plan.json")
+
+
+def checkpoint_blob(analysis: AnalysisId, read_group: str, next_chunk: int) -> BlobRef:
+    """Where the split of a read group goes on; each checkpoint is a blob of its own, never overwritten."""
+    return BlobRef(Container.WORK, f"{analysis}/checkpoints/{read_group}/{next_chunk:05d}.json")
+
+
+def chunk_marker(analysis: AnalysisId, chunk: ChunkKey) -> BlobRef:
+    """A chunk is there."""
+    return BlobRef(Container.WORK, f"{analysis}/chunks/{chunk.read_group}/{chunk.number:05d}.json")
+
+
+def split_marker(analysis: AnalysisId, read_group: str) -> BlobRef:
+    """A read group is split."""
+    return BlobRef(Container.WORK, f"{analysis}/chunks/{read_group}/split.json")
+
+
+def aligned_marker(analysis: AnalysisId, chunk: ChunkKey) -> BlobRef:
+    """A chunk is aligned."""
+    return BlobRef(Container.WORK, f"{analysis}/aligned/{chunk.read_group}/{chunk.number:05d}.json")
+
+
+def called_marker(analysis: AnalysisId, shard: int) -> BlobRef:
+    """A shard is called."""
+    return BlobRef(Container.WORK, f"{analysis}/called/{shard:05d}.json")
+
+
+def failure_record(analysis: AnalysisId, work: Work | str, attempt: int) -> BlobRef:
+    """A unit of work failed."""
+    return BlobRef(Container.WORK, f"{analysis}/failed/{work}.{attempt}.json")
+
+
+def claim_blob(analysis: AnalysisId, work: Work) -> BlobRef:
+    """What a function leases while it runs a unit of work, so that a doubled event does not do it twice."""
+    return BlobRef(Container.WORK, f"{analysis}/claims/{work}")
+
+
+MARKER_FOLDERS = ("checkpoints/", "chunks/", "aligned/", "called/", "failed/")
+"""Folders of an analysis whose listing gives its facts."""
+
+
+# --- work: data --------------------------------------------------------------------------------------------
+
+
+def data_folder(analysis: AnalysisId) -> str:
+    """Prefix of the analysis's intermediate data."""
+    return f"{analysis}/data/"
+
+
+def chunk_data(analysis: AnalysisId, chunk: ChunkKey) -> BlobRef:
+    """The reads of a chunk: R1 and R2 interleaved, FASTQ, gzip."""
+    return BlobRef(Container.WORK, f"{analysis}/data/chunks/{chunk.read_group}/{chunk.number:05d}.fastq.gz")
+
+
+def aligned_part(analysis: AnalysisId, chunk: ChunkKey, shard: int) -> BlobRef:
+    """A chunk's alignments for one shard."""
+    return BlobRef(Container.WORK, f"{analysis}/data/aligned/{chunk.read_group}/{chunk.number:05d}/{shard:05d}.bam")
+
+
+def called_data(analysis: AnalysisId, shard: int, suffix: str) -> BlobRef:
+    """An output of a shard: suffix ``bam``, ``vcf.gz``, ``g.vcf.gz``."""
+    return BlobRef(Container.WORK, f"{analysis}/data/called/{shard:05d}.{suffix}")
+
+
+# --- results -----------------------------------------------------------------------------------------------
+
+
+@unique
+class Result(StrEnum):
+    """Files of a finished analysis; the value is what follows `{sample}.` in the name."""
+
+    BAM = "bam"
+    BAI = "bam.bai"
+    VCF = "vcf.gz"
+    VCF_INDEX = "vcf.gz.tbi"
+    GVCF = "g.vcf.gz"
+    GVCF_INDEX = "g.vcf.gz.tbi"
+    ANNOTATED_VCF = "annotated.vcf.gz"
+    ANNOTATED_VCF_INDEX = "annotated.vcf.gz.tbi"
+    QC = "qc.json"
+    BUNDLE = "fhir.json"
+    REPORT = "report.html"
+
+
+def results_folder(sample: str, analysis: AnalysisId) -> str:
+    """Prefix of an analysis's results."""
+    return f"{sample}/{analysis}/"
+
+
+def result_blob(sample: str, analysis: AnalysisId, result: Result) -> BlobRef:
+    """A result file."""
+    return BlobRef(Container.RESULTS, f"{sample}/{analysis}/{sample}.{result}")
+
+
+def result_marker(sample: str, analysis: AnalysisId, stage: Stage) -> BlobRef:
+    """The marker of a stage of the results."""
+    assert stage in RESULT_STAGES, stage
+    return BlobRef(Container.RESULTS, f"{sample}/{analysis}/{stage}.json")
+
+
+# --- parsing -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerRef:
+    """What a marker's name says: the analysis, the stage, and which unit of it.
+
+    Attributes:
+        sample: For stages of the results; empty for those of work.
+        read_group: For checkpoint, chunk, split and aligned.
+        number: Chunk number, shard number, the checkpoint's next chunk, or the failure's attempt.
+        work: The unit of work that failed, for a failure.
+    """
+
+    analysis: AnalysisId
+    stage: Stage
+    sample: str = ""
+    read_group: str = ""
+    number: int = 0
+    work: Work | None = None
+
+    @property
+    def chunk(self) -> ChunkKey:
+        """The chunk, for stages of chunks."""
+        return ChunkKey(self.read_group, self.number)
+
+
+_WORK_MARKERS = (
+    (Stage.PLANNED, re.compile(_ANALYSIS + r"/plan\.json")),
+    (Stage.CHECKPOINT, re.compile(_ANALYSIS + r"/checkpoints/(?P<rg>[^/]+)/(?P<n>\d{5})\.json")),
+    (Stage.CHUNK, re.compile(_ANALYSIS + r"/chunks/(?P<rg>[^/]+)/(?P<n>\d{5})\.json")),
+    (Stage.SPLIT, re.compile(_ANALYSIS + r"/chunks/(?P<rg>[^/]+)/split\.json")),
+    (Stage.ALIGNED, re.compile(_ANALYSIS + r"/aligned/(?P<rg>[^/]+)/(?P<n>\d{5})\.json")),
+    (Stage.CALLED, re.compile(_ANALYSIS + r"/called/(?P<n>\d{5})\.json")),
+    (Stage.FAILURE, re.compile(_ANALYSIS + r"/failed/(?P<work>[^/]+)\.(?P<n>\d+)\.json")),
+)
+_RESULT_MARKER = re.compile(r"(?P<sample>[^/]+)/" + _ANALYSIS + r"/(?P<stage>" + "|".join(RESULT_STAGES) + r")\.json")
+
+
+def parse_marker(container: str, name: str) -> MarkerRef | None:
+    """What a blob's name says when it is a marker; None for any other blob.
+
+    Raises:
+        PermanentError: For a failure record that names no known unit of work.
+    """
+    if container == Container.RESULTS and (match := _RESULT_MARKER.fullmatch(name)):
+        return MarkerRef(AnalysisId(match["analysis"]), Stage(match["stage"]), sample=match["sample"])
+    if container != Container.WORK:
+        return None
+    for stage, pattern in _WORK_MARKERS:
+        if match := pattern.fullmatch(name):
+            found = match.groupdict()
+            return MarkerRef(
+                AnalysisId(found["analysis"]),
+                stage,
+                read_group=found.get("rg", ""),
+                number=int(found.get("n", 0)),
+                work=parse_work(found["work"]) if stage is Stage.FAILURE else None,
+            )
+    return None
+
+
+# --- Azure Batch -------------------------------------------------------------------------------------------
+
+
+def job_id(analysis: AnalysisId) -> str:
+    """The Batch job of an analysis."""
+    return f"analysis-{analysis}"
+
+
+def task_id(work: Work, attempt: int) -> str:
+    """The Batch task of one attempt at a unit of work, at most 64 characters of ``[A-Za-z0-9_-]``."""
+    return f"{work}-{attempt}"
+
+
+def parse_task_id(task: str) -> tuple[Work, int]:
+    """The unit of work and the attempt of a task id."""
+    work, _, attempt = task.rpartition("-")
+    return parse_work(work), int(attempt)

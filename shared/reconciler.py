@@ -1,0 +1,277 @@
+"""The only loop of the system: gather facts, call `advance`, apply the actions.
+
+Events and the timer both end here. An event applies only what it is about; the timer applies everything, except that
+it sends a hint where a function has to do long work.
+"""
+
+import logging
+import shlex
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shared import naming
+from shared.domain.actions import Action, Close, ContinueSplit, OpenSplit, RecordFailure, RunStep, Stop, SubmitTask
+from shared.domain.advance import advance, is_due_after
+from shared.domain.facts import Facts
+from shared.domain.ids import AnalysisId
+from shared.domain.markers import Checkpoint, FailedMarker, FailureKind, FailureRecord
+from shared.domain.plan import Plan
+from shared.domain.report_case import Laboratory
+from shared.domain.work import SplitWork, Stage, Step, Work
+from shared.errors import PermanentError
+from shared.naming import BlobRef, Container, MarkerRef, Queue
+from shared.ports import Notice, Services, TaskRequest
+from shared.settings import AppSettings
+from shared.steps.ingest import Drop, ingest
+from shared.steps.look import read_facts, read_plan
+
+log = logging.getLogger(__name__)
+
+FAILED_NOTICE = "org.fastq2fhir.analysis.failed"
+
+
+class Reconciler:
+    """Brings analyses on.
+
+    Args:
+        services: The outside world.
+        settings: The function app's settings.
+    """
+
+    def __init__(self, services: Services, settings: AppSettings) -> None:
+        self._services = services
+        self._settings = settings
+
+    # --- what triggers call --------------------------------------------------------------------------------
+
+    def on_landing(self, sample: str) -> Drop:
+        """Look at a sample's landing folder again."""
+        drop = ingest(sample, self._services, self._settings.result_settings, self._settings.layout)
+        if drop.plan is not None:
+            log.info("drop complete: analysis %s", drop.plan.analysis)
+        elif drop.refused_id is not None:
+            log.warning("drop refused: %s: %s", drop.refused_id, drop.refused)
+            self._tell_failure(drop.refused_id, "ingest")
+        return drop
+
+    def on_marker(self, ref: MarkerRef, *, is_last_try: bool = False) -> list[Action]:
+        """Do what a marker's event is about; returns what was due.
+
+        Args:
+            ref: What the marker's name says.
+            is_last_try: The queue will not deliver this event again: a transient failure is then written down, so
+                that the retry policy takes over from the queue.
+        """
+        plan = read_plan(ref.analysis, self._services.blobs)
+        facts = read_facts(plan, self._services.blobs)
+        chunk = ref.chunk if ref.read_group else None
+        actions = [action for action in self._advance(plan, facts) if is_due_after(action, ref.stage, chunk, ref.work)]
+        self._submit(plan, [action for action in actions if isinstance(action, SubmitTask)])
+        for action in actions:
+            if isinstance(action, ContinueSplit | RunStep):
+                self._work(plan, facts, action, is_last_try=is_last_try)
+            elif not isinstance(action, SubmitTask):
+                self._apply(plan, action)
+        return actions
+
+    def reconcile(self) -> int:
+        """Look at every open analysis and every order; returns how many open analyses there are.
+
+        It makes up for events that were lost and finds tasks that died without a word. What goes wrong with one
+        analysis is logged and does not keep the others waiting.
+        """
+        count = 0
+        for entry in self._services.blobs.list(Container.WORK, naming.OPEN_PREFIX):
+            count += 1
+            analysis = naming.parse_open_entry(entry.ref.name)
+            with _logged(f"analysis {analysis}"):
+                self._reconcile_one(analysis, entry.ref)
+        for folder in self._services.blobs.folders(Container.LANDING, ""):
+            sample = folder.rstrip("/")
+            with _logged(f"landing folder {sample}"):
+                if self._services.blobs.facts(naming.order_blob(sample)) is not None:
+                    self.on_landing(sample)
+        return count
+
+    # --- the timer's view ----------------------------------------------------------------------------------
+
+    def _reconcile_one(self, analysis: AnalysisId, entry: BlobRef) -> None:
+        if self._services.blobs.facts(naming.plan_blob(analysis)) is None:
+            # The function died between the index entry and the plan: the drop says again what is to be done.
+            self.on_landing(self._services.blobs.read(entry).decode())
+            return
+        plan = read_plan(analysis, self._services.blobs)
+        facts = read_facts(plan, self._services.blobs)
+        now = self._services.clock()
+        quiet = (now - (facts.newest or plan.received)).total_seconds()
+        if quiet < self._settings.stalled_seconds and not facts.failures and Stage.ARCHIVED not in facts.results:
+            return
+        facts = read_facts(plan, self._services.blobs, self._services.tasks)
+        actions = self._advance(plan, facts)
+        self._submit(plan, [action for action in actions if isinstance(action, SubmitTask)])
+        for action in actions:
+            log.info("analysis %s: timer applies %s", analysis, type(action).__name__)
+            if isinstance(action, ContinueSplit | RunStep):
+                self._services.hints.send(*_hint(plan, action))
+            elif not isinstance(action, SubmitTask):
+                self._apply(plan, action)
+
+    # --- applying ------------------------------------------------------------------------------------------
+
+    def _advance(self, plan: Plan, facts: Facts) -> list[Action]:
+        return advance(plan, facts, self._services.clock(), self._settings.retry_policy)
+
+    def _submit(self, plan: Plan, actions: list[SubmitTask]) -> None:
+        """Hand tasks to Batch, all in one call."""
+        if not actions:
+            return
+        base = shlex.split(self._settings.batch_worker_command)
+        slots = self._settings.batch_task_slots
+        requests = [
+            TaskRequest(
+                id=naming.task_id(action.work, action.attempt),
+                command=[*base, "run", str(action.work), plan.analysis, str(action.attempt), "--threads", str(slots)],
+                slots=slots,
+                max_seconds=self._settings.batch_task_seconds,
+            )
+            for action in actions
+        ]
+        self._services.tasks.submit(naming.job_id(plan.analysis), requests)
+        log.info("analysis %s: %d tasks handed to Batch, first %s", plan.analysis, len(requests), requests[0].id)
+
+    def _apply(self, plan: Plan, action: OpenSplit | RecordFailure | Stop | Close) -> None:
+        blobs = self._services.blobs
+        match action:
+            case OpenSplit(read_group):
+                checkpoint = Checkpoint(analysis=plan.analysis, read_group=read_group, next_chunk=0, pairs_done=0)
+                blobs.create(naming.checkpoint_blob(plan.analysis, read_group, 0), checkpoint.to_json())
+            case RecordFailure(record):
+                self._record(record)
+            case Stop(record):
+                self._stop(plan, record)
+            case Close():
+                blobs.remove(naming.open_entry(plan.analysis))
+
+    def _work(self, plan: Plan, facts: Facts, action: ContinueSplit | RunStep, *, is_last_try: bool) -> None:
+        """Do long work in this function, claimed, so that a doubled event does not do it twice."""
+        work: Work = SplitWork(action.read_group) if isinstance(action, ContinueSplit) else action.work
+        attempt = sum(1 for record in facts.failures if record.work == str(work))
+        with self._services.blobs.claim(naming.claim_blob(plan.analysis, work)) as is_mine:
+            if not is_mine:
+                log.info("analysis %s: %s is in hand elsewhere", plan.analysis, work)
+                return
+            try:
+                if isinstance(action, ContinueSplit):
+                    self._split(plan, action)
+                else:
+                    self._run_step(plan, action.work.step)
+            except PermanentError as error:
+                log.warning("analysis %s: %s failed for good: %s", plan.analysis, work, error)
+                self._record(self._failure(plan, work, attempt, FailureKind.PERMANENT, str(error)))
+            except Exception as error:
+                if not is_last_try:
+                    raise
+                log.exception("analysis %s: %s failed, attempt %d", plan.analysis, work, attempt)
+                message = f"{work} failed for now: {error}"
+                self._record(self._failure(plan, work, attempt, FailureKind.TRANSIENT, message))
+
+    def _split(self, plan: Plan, action: ContinueSplit) -> None:
+        from shared.steps.split import split_read_group
+
+        if self._services.blobs.facts(naming.split_marker(plan.analysis, action.read_group)) is None:
+            split_read_group(
+                plan, action.read_group, action.next_chunk, self._services, self._settings.function_seconds
+            )
+
+    def _run_step(self, plan: Plan, step: Step) -> None:
+        # Heavy libraries are loaded by the function that needs them, not by every cold start.
+        if self._services.blobs.facts(naming.result_marker(plan.sample, plan.analysis, step.stage)) is not None:
+            return
+        services = self._services
+        cache = Path(self._settings.reference_cache)
+        with tempfile.TemporaryDirectory(prefix=f"{step}-") as folder:
+            match step:
+                case Step.GATHER:
+                    from shared.steps.gather import gather
+
+                    gather(plan, services.blobs, services.clock, Path(folder))
+                case Step.ANNOTATE:
+                    from shared.steps.annotate_analysis import annotate_analysis
+
+                    annotate_analysis(plan, services.blobs, services.clock, Path(folder), cache)
+                case Step.DELIVER:
+                    from shared.steps.deliver import deliver
+
+                    laboratory = Laboratory(self._settings.laboratory_name, self._settings.laboratory_system)
+                    deliver(plan, services, laboratory=laboratory, fhir_base=str(self._settings.fhir_url))
+                case Step.ARCHIVE:
+                    from shared.steps.archive import archive
+
+                    archive(plan, services, self._settings.landing_tier)
+                    services.blobs.remove(naming.open_entry(plan.analysis))
+
+    # --- failures ------------------------------------------------------------------------------------------
+
+    def _failure(self, plan: Plan, work: Work, attempt: int, kind: FailureKind, message: str) -> FailureRecord:
+        return FailureRecord(
+            analysis=plan.analysis,
+            work=str(work),
+            attempt=attempt,
+            kind=kind,
+            message=message,
+            failed=self._services.clock(),
+        )
+
+    def _record(self, record: FailureRecord) -> None:
+        ref = naming.failure_record(record.analysis, record.work, record.attempt)
+        self._services.blobs.create(ref, record.to_json())
+
+    def _stop(self, plan: Plan, record: FailureRecord) -> None:
+        marker = FailedMarker(
+            analysis=plan.analysis,
+            sample=plan.sample,
+            work=record.work,
+            message=record.message,
+            detail=record.detail,
+            failed=record.failed,
+        )
+        self._services.tasks.finish(naming.job_id(plan.analysis), f"failed: {record.work}")
+        self._services.blobs.create(naming.result_marker(plan.sample, plan.analysis, Stage.FAILED), marker.to_json())
+        self._tell_failure(plan.analysis, record.work)
+        self._services.blobs.remove(naming.open_entry(plan.analysis))
+
+    def _tell_failure(self, analysis: AnalysisId, work: str) -> None:
+        self._services.publisher.publish(
+            Notice(
+                id=f"{analysis}-failed",
+                type=FAILED_NOTICE,
+                subject=f"analyses/{analysis}",
+                time=self._services.clock(),
+                data={"analysis": analysis, "work": work},
+            )
+        )
+
+
+def _hint(plan: Plan, action: ContinueSplit | RunStep) -> tuple[Queue, BlobRef]:
+    """The queue of the function that does the work, and the blob whose event starts it."""
+    if isinstance(action, ContinueSplit):
+        return Queue.SPLIT, naming.checkpoint_blob(plan.analysis, action.read_group, action.next_chunk)
+    match action.work.step:
+        case Step.GATHER:
+            return Queue.GATHER, naming.called_marker(plan.analysis, 0)
+        case Step.ANNOTATE:
+            return Queue.ANNOTATE, naming.result_marker(plan.sample, plan.analysis, Stage.GATHERED)
+        case Step.DELIVER:
+            return Queue.DELIVER, naming.result_marker(plan.sample, plan.analysis, Stage.ANNOTATED)
+        case Step.ARCHIVE:
+            return Queue.ARCHIVE, naming.result_marker(plan.sample, plan.analysis, Stage.DELIVERED)
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        log.exception("%s: could not be looked at; the others go on", what)

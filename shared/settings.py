@@ -1,0 +1,167 @@
+"""Every setting of the system; nothing else reads the environment.
+
+Cloud and local differ only here: an identity-based setting (`NAME__blobServiceUri`) in the cloud, a connection
+string (`NAME`) locally. Names ending in `__...` follow the convention of Azure Functions connections.
+"""
+
+from functools import cache
+from typing import Annotated, Self
+
+from pydantic import Field, HttpUrl, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.domain.advance import RetryPolicy
+from shared.domain.plan import Layout, ResultSettings
+
+DATA_CONNECTION = "DATA_STORAGE"
+"""Connection name of the data account in the bindings of the functions."""
+
+
+QUEUE_MAX_TRIES = 5
+"""How often the host delivers a queue message before it is poison: `maxDequeueCount` of host.json."""
+
+
+class StorageSettings(BaseSettings):
+    """Where the blobs and queues are.
+
+    Attributes:
+        data_connection: Connection string of the data account (local stack only).
+        data_blob_uri: Blob endpoint of the data account, used with the managed identity.
+        data_queue_uri: Queue endpoint of the data account, used with the managed identity.
+        lake_connection: Connection string of the lake account (local stack only).
+        lake_blob_uri: Blob endpoint of the lake account, used with the managed identity.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True)
+
+    data_connection: Annotated[str | None, Field(alias="DATA_STORAGE")] = None
+    data_blob_uri: Annotated[str | None, Field(alias="DATA_STORAGE__blobServiceUri")] = None
+    data_queue_uri: Annotated[str | None, Field(alias="DATA_STORAGE__queueServiceUri")] = None
+    lake_connection: Annotated[str | None, Field(alias="LAKE_STORAGE")] = None
+    lake_blob_uri: Annotated[str | None, Field(alias="LAKE_STORAGE__blobServiceUri")] = None
+    identity_client_id: Annotated[
+        str | None, Field(alias="AZURE_CLIENT_ID", description="Client id of the user-assigned identity")
+    ] = None
+
+    @model_validator(mode="after")
+    def _data_account_is_named(self) -> Self:
+        if not self.data_connection and not self.data_blob_uri:
+            raise ValueError(
+                "no data storage: set DATA_STORAGE (a connection string) or DATA_STORAGE__blobServiceUri "
+                "and DATA_STORAGE__queueServiceUri (identity-based)"
+            )
+        return self
+
+
+class AppSettings(StorageSettings):
+    """Settings of the function app.
+
+    Attributes:
+        batch_endpoint: Batch account URL.
+        batch_account: Account name; only with a key.
+        batch_key: Shared key, base64 (local stack only; the cloud uses the managed identity).
+        batch_pool: Pool that runs the tasks.
+        batch_worker_image: Container image of the worker; empty runs `batch_worker_command` on the node itself.
+        batch_worker_command: What starts the worker, split like a shell would.
+        batch_task_slots: Slots an align or call task takes; also its threads.
+        batch_task_seconds: Wall-clock limit of one run of a task, s.
+        worker_client_id: Client id of the identity that the pool's nodes carry.
+        fhir_url: Base URL of the FHIR service.
+        fhir_audience: Token audience of the FHIR service; empty sends no token (local stack only).
+        completed_topic_endpoint: Custom Event Grid topic for "completed" and "failed" notices; empty: none are sent.
+        completed_topic_key: Access key of the topic (local stack only).
+        laboratory_name: The performing laboratory as the report shows it.
+        laboratory_system: URI under which the laboratory issues identifiers.
+        landing_tier: Tier of the FASTQ after delivery. Cold, not Archive, by default: a later analysis with one
+            changed lane must be able to read the others at once; a lifecycle rule archives them later.
+        reference_cache: Folder for this instance's copies of reference bundles; kept while the instance lives.
+        reconcile_schedule: NCRONTAB schedule of the timer; read by the host, named here to be complete.
+        function_seconds: Time budget of one function run, s; below functionTimeout of host.json.
+        stalled_seconds: Without a new marker for this long, the timer looks closer at an analysis, s.
+        chunk_pairs: See `Layout`.
+        shard_bp: See `Layout`.
+        large_input_bytes: See `Layout`.
+        batch_pairs: See `ResultSettings`.
+        max_attempts: Attempts at a unit of work before a transient failure ends the analysis.
+        retry_seconds: Delay before the second attempt, s; four times longer before each further one.
+    """
+
+    batch_endpoint: Annotated[str, Field(alias="BATCH_ENDPOINT")]
+    batch_account: Annotated[str, Field(alias="BATCH_ACCOUNT")] = ""
+    batch_key: Annotated[str, Field(alias="BATCH_KEY")] = ""
+    batch_pool: Annotated[str, Field(alias="BATCH_POOL")]
+    batch_worker_image: Annotated[str, Field(alias="BATCH_WORKER_IMAGE")] = ""
+    batch_worker_command: Annotated[str, Field(alias="BATCH_WORKER_COMMAND")] = "python -m batch_worker"
+    batch_task_slots: Annotated[int, Field(alias="BATCH_TASK_SLOTS", ge=1, le=256)] = 1
+    batch_task_seconds: Annotated[int, Field(alias="BATCH_TASK_SECONDS", ge=60)] = 6 * 3600
+    worker_client_id: Annotated[str | None, Field(alias="BATCH_WORKER_CLIENT_ID")] = None
+    fhir_url: Annotated[HttpUrl, Field(alias="FHIR_URL")]
+    fhir_audience: Annotated[str, Field(alias="FHIR_AUDIENCE")] = ""
+    completed_topic_endpoint: Annotated[str, Field(alias="COMPLETED_TOPIC_ENDPOINT")] = ""
+    completed_topic_key: Annotated[str, Field(alias="COMPLETED_TOPIC_KEY")] = ""
+    laboratory_name: Annotated[str, Field(alias="LABORATORY_NAME")] = "Clinical genomics laboratory"
+    laboratory_system: Annotated[str, Field(alias="LABORATORY_SYSTEM")] = "urn:example:laboratory"
+    landing_tier: Annotated[str, Field(alias="LANDING_TIER", pattern="^(Hot|Cool|Cold|Archive)$")] = "Cold"
+    reference_cache: Annotated[str, Field(alias="REFERENCE_CACHE")] = "/tmp/reference-bundles"  # noqa: S108 - one app a machine
+    reconcile_schedule: Annotated[str, Field(alias="RECONCILE_SCHEDULE")] = "0 */5 * * * *"
+    function_seconds: Annotated[int, Field(alias="FUNCTION_SECONDS", ge=1)] = 300
+    stalled_seconds: Annotated[int, Field(alias="STALLED_SECONDS", ge=0)] = 600
+    chunk_pairs: Annotated[int, Field(alias="CHUNK_PAIRS", ge=1)] = Layout().chunk_pairs
+    shard_bp: Annotated[int, Field(alias="SHARD_BP", ge=1)] = Layout().shard_bp
+    large_input_bytes: Annotated[int, Field(alias="LARGE_INPUT_BYTES", ge=0)] = Layout().large_input_bytes
+    batch_pairs: Annotated[int, Field(alias="BATCH_PAIRS", ge=1)] = ResultSettings().batch_pairs
+    max_attempts: Annotated[int, Field(alias="MAX_ATTEMPTS", ge=1)] = RetryPolicy().max_attempts
+    retry_seconds: Annotated[int, Field(alias="RETRY_SECONDS", ge=0)] = RetryPolicy().first_delay_seconds
+
+    @property
+    def worker_environment(self) -> dict[str, str]:
+        """The variables of a task: where the data account is, and as whom to reach it."""
+        values = {
+            "DATA_STORAGE": self.data_connection,
+            "DATA_STORAGE__blobServiceUri": self.data_blob_uri,
+            "AZURE_CLIENT_ID": self.worker_client_id,
+        }
+        return {name: value for name, value in values.items() if value}
+
+    @property
+    def layout(self) -> Layout:
+        """How new plans cut up the work."""
+        return Layout(
+            chunk_pairs=self.chunk_pairs,
+            shard_bp=self.shard_bp,
+            large_input_bytes=self.large_input_bytes,
+        )
+
+    @property
+    def result_settings(self) -> ResultSettings:
+        """Settings of new plans that change results."""
+        return ResultSettings(batch_pairs=self.batch_pairs)
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """How often and when failed work is tried again."""
+        return RetryPolicy(max_attempts=self.max_attempts, first_delay_seconds=self.retry_seconds)
+
+
+class WorkerSettings(StorageSettings):
+    """Settings of a task on a Batch node.
+
+    Attributes:
+        node_shared_dir: Directory that tasks of a node share (Batch sets it); holds the reference cache.
+        task_dir: Working directory of the task (Batch sets it).
+    """
+
+    node_shared_dir: Annotated[str, Field(alias="AZ_BATCH_NODE_SHARED_DIR")] = ""
+    task_dir: Annotated[str, Field(alias="AZ_BATCH_TASK_WORKING_DIR")] = ""
+
+
+@cache
+def app_settings() -> AppSettings:
+    """The function app's settings, read and checked once."""
+    return AppSettings()  # type: ignore[call-arg]  # fields come from the environment
+
+
+@cache
+def worker_settings() -> WorkerSettings:
+    """The worker's settings, read and checked once."""
+    return WorkerSettings()

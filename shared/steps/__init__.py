@@ -1,0 +1,1 @@
+"""Streaming steps of the chain that both apps run."""

@@ -1,0 +1,170 @@
+"""Deliver an analysis: lake rows, clinician's page, FHIR transaction, notice to subscribers; in this order.
+
+Whoever sees the report in the EHR finds everything that it refers to. Each part may be done again with the same result.
+"""
+
+import base64
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from shared import naming
+from shared.domain.finding import interpret
+from shared.domain.ledger import balance
+from shared.domain.markers import AnnotatedMarker, DeliveredMarker, GatheredMarker, OutputFile
+from shared.domain.plan import Plan
+from shared.domain.report_case import AlleleCounts, DataFile, FileRole, Laboratory, Quality, ReportCase
+from shared.domain.variant import AnnotatedVariant
+from shared.domain.work import Stage
+from shared.fhir.bundle import build_bundle, count_findings, split_bundle
+from shared.formats.annotated_vcf import read_annotated
+from shared.lake.rows import lake_tables
+from shared.naming import Result
+from shared.ports import Notice, Services
+from shared.report.page import render_page
+from shared.steps.meter import Meter
+
+COMPLETED_NOTICE = "org.fastq2fhir.analysis.completed"
+
+QcFigures = Mapping[str, tuple[float, str]]
+"""Value and UCUM unit by metric."""
+
+
+def deliver(plan: Plan, services: Services, *, laboratory: Laboratory, fhir_base: str) -> None:
+    """Deliver the results and leave `delivered.json`.
+
+    Args:
+        plan: The analysis; its variants are annotated.
+        services: The outside world.
+        laboratory: The performing laboratory.
+        fhir_base: Base URL of the FHIR service.
+
+    Raises:
+        LedgerError: When rows, findings or records do not agree with what was counted before; nothing is posted then.
+    """
+    meter = Meter(services.clock)
+    blobs = services.blobs
+    gathered = GatheredMarker.model_validate_json(blobs.read(_marker(plan, Stage.GATHERED)))
+    annotated = AnnotatedMarker.model_validate_json(blobs.read(_marker(plan, Stage.ANNOTATED)))
+    qc = _read_qc(plan, services)
+    variants, sha1 = _read_variants(plan, annotated, services)
+    triage = interpret(variants)
+    balance("findings", annotated.findings, "annotated.json", len(triage.findings), "the annotated VCF as read")
+    tools = {**gathered.tools, **annotated.tools, **plan.reference.versions}
+    case = ReportCase(
+        plan=plan,
+        findings=triage.findings,
+        withheld=triage.withheld,
+        counts=AlleleCounts(len(variants), sum(not variant.passes for variant in variants)),
+        quality=_quality(gathered, qc),
+        issued=annotated.ended,
+        laboratory=laboratory,
+        fhir_base=fhir_base.rstrip("/"),
+        files=_data_files(plan, (*gathered.outputs, *annotated.outputs), sha1, services, annotated),
+        tools=tools,
+    )
+    page = render_page(case)
+    bundle = build_bundle(case, page)
+    balance("findings", len(triage.findings), "the annotated VCF", count_findings(bundle), "the FHIR bundle")
+    rows = {}
+    for table in lake_tables(plan, variants, triage.findings, qc, tools):
+        rows[table.name] = services.lake.replace(table, plan.analysis)
+        balance("rows", table.data.num_rows, f"the results for lake table {table.name}", rows[table.name], "the lake")
+    outputs = (
+        _upload(plan, Result.REPORT, page.encode(), services),
+        _upload(plan, Result.BUNDLE, bundle, services),
+    )
+    resources = tuple(ref for part in split_bundle(bundle) for ref in services.fhir.post_transaction(part))
+    report = next(ref for ref in resources if ref.startswith("DiagnosticReport/"))
+    # Before the marker: a notice that is lost would never be sent again.
+    services.publisher.publish(
+        Notice(
+            id=f"{plan.analysis}-completed",
+            type=COMPLETED_NOTICE,
+            subject=f"analyses/{plan.analysis}",
+            time=services.clock(),
+            data={"analysis": plan.analysis, "report": report, "findings": len(triage.findings)},
+        )
+    )
+    marker = DeliveredMarker(
+        analysis=plan.analysis, resources=resources, lake_rows=rows, outputs=outputs, tools=tools, **meter.read()
+    )
+    blobs.create(_marker(plan, Stage.DELIVERED), marker.to_json())
+
+
+def _marker(plan: Plan, stage: Stage) -> naming.BlobRef:
+    return naming.result_marker(plan.sample, plan.analysis, stage)
+
+
+def _read_qc(plan: Plan, services: Services) -> QcFigures:
+    document = json.loads(services.blobs.read(naming.result_blob(plan.sample, plan.analysis, Result.QC)))
+    return {name: (figure["value"], figure["unit"]) for name, figure in document["metrics"].items()}
+
+
+def _read_variants(
+    plan: Plan, annotated: AnnotatedMarker, services: Services
+) -> tuple[list[AnnotatedVariant], dict[str, str]]:
+    """The variants as they were released, and the SHA-1 of their file by blob name."""
+    name = naming.result_blob(plan.sample, plan.analysis, Result.ANNOTATED_VCF).name
+    output = next(output for output in annotated.outputs if output.name == name)
+    with tempfile.TemporaryDirectory(prefix="deliver-") as scratch:
+        path = Path(scratch) / "annotated.vcf.gz"
+        services.blobs.download(output, path)
+        with path.open("rb") as source:
+            sha1 = base64.b64encode(hashlib.file_digest(source, "sha1").digest()).decode()
+        variants = list(read_annotated(path, plan.contigs))
+    balance("alleles", annotated.alleles, "annotated.json", len(variants), "the annotated VCF as read")
+    return variants, {name: sha1}
+
+
+def _quality(gathered: GatheredMarker, qc: QcFigures) -> Quality:
+    def figure(name: str) -> float | None:
+        return qc[name][0] if name in qc else None
+
+    return Quality(
+        pairs=gathered.pairs,
+        mean_depth=figure("mean_depth"),
+        fraction_20x=figure("fraction_20x"),
+        duplicate_fraction=figure("duplicate_fraction"),
+        aligned_fraction=figure("mapped_fraction"),
+    )
+
+
+_REPORTED_FILES = {
+    Result.ANNOTATED_VCF: (FileRole.VARIANTS, "application/gzip"),
+    Result.ANNOTATED_VCF_INDEX: (FileRole.VARIANTS_INDEX, "application/octet-stream"),
+    Result.GVCF: (FileRole.ALL_SITES, "application/gzip"),
+    Result.BAM: (FileRole.ALIGNMENTS, "application/octet-stream"),
+}
+
+
+def _data_files(
+    plan: Plan, outputs: Sequence[OutputFile], sha1: Mapping[str, str], services: Services, annotated: AnnotatedMarker
+) -> tuple[DataFile, ...]:
+    """The result files that the report refers to."""
+    by_name = {output.name: output for output in outputs}
+    files = []
+    for result, (role, content_type) in _REPORTED_FILES.items():
+        ref = naming.result_blob(plan.sample, plan.analysis, result)
+        output = by_name[ref.name]
+        files.append(
+            DataFile(
+                role=role,
+                url=services.blobs.url(ref),
+                title=ref.name.rpartition("/")[2],
+                content_type=content_type,
+                size=output.size,
+                sha1=sha1.get(ref.name, ""),
+                created=annotated.ended,
+            )
+        )
+    return tuple(files)
+
+
+def _upload(plan: Plan, result: Result, data: bytes, services: Services) -> OutputFile:
+    ref = naming.result_blob(plan.sample, plan.analysis, result)
+    with services.blobs.writer(ref) as stream:
+        stream.write(data)
+    return stream.output()

@@ -1,0 +1,166 @@
+"""Look at a sample's landing folder and start its analysis when the drop is complete."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from shared import naming
+from shared.domain.ids import AnalysisId, canonical_json, digest
+from shared.domain.intake import Complete, Dropped, Waiting, inspect_drop, names_at_arrival
+from shared.domain.markers import FailedMarker
+from shared.domain.order import Order, parse_order
+from shared.domain.plan import Layout, Plan, ResultSettings, freeze_plan
+from shared.domain.reads import is_fastq, pair_up
+from shared.domain.reference import ReferenceManifest
+from shared.domain.work import Stage
+from shared.errors import PermanentError
+from shared.naming import Container
+from shared.ports import BlobFacts, Services
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """What a sample's folder amounts to.
+
+    Attributes:
+        plan: The plan of the analysis that the drop is, when it is complete.
+        waiting: One sentence on what is missing; empty when nothing is.
+        missing: Blob names that are waited for.
+        refused: Why the drop cannot be analysed; empty when it can.
+        refused_id: Id under which the refusal is filed.
+    """
+
+    sample: str
+    plan: Plan | None = None
+    waiting: str = ""
+    missing: tuple[str, ...] = ()
+    refused: str = ""
+    refused_id: AnalysisId | None = None
+    files: tuple[str, ...] = field(default=())
+
+
+def ingest(sample: str, services: Services, settings: ResultSettings, layout: Layout) -> Drop:
+    """Start the analysis of a sample's drop when it is complete, and file a refusal when it never can be.
+
+    Safe to repeat: the same drop is the same analysis.
+    """
+    drop = look_at_drop(sample, services, settings, layout, freeze=True)
+    if drop.plan is not None:
+        plan = drop.plan
+        if services.blobs.facts(naming.plan_blob(plan.analysis)) is None:
+            # The index entry first: an analysis that has a plan is always found by the timer.
+            services.blobs.create(naming.open_entry(plan.analysis), sample.encode())
+            services.blobs.create(naming.plan_blob(plan.analysis), plan.to_json())
+    elif drop.refused_id is not None:
+        marker = FailedMarker(
+            analysis=drop.refused_id,
+            sample=sample,
+            work="ingest",
+            message=drop.refused,
+            failed=services.clock(),
+        )
+        services.blobs.create(naming.result_marker(sample, drop.refused_id, Stage.FAILED), marker.to_json())
+    return drop
+
+
+def look_at_drop(
+    sample: str, services: Services, settings: ResultSettings, layout: Layout, *, freeze: bool = False
+) -> Drop:
+    """Decide what a sample's folder amounts to; the status page and `ingest` share it.
+
+    Args:
+        sample: Name of the folder.
+        services: The outside world.
+        settings: For the plan.
+        layout: For the plan.
+        freeze: Write down which files an order that names none is for, when it is first seen.
+    """
+    listing = [
+        facts
+        for facts in services.blobs.list(Container.LANDING, naming.landing_folder(sample))
+        if naming.landing_sample(facts.ref.name) == sample
+    ]
+    dropped = [
+        Dropped(facts.ref.name, facts.size, facts.content, facts.modified, facts.tier)
+        for facts in listing
+        if is_fastq(facts.ref.name)
+    ]
+    files = tuple(file.name for file in dropped)
+    order_facts = next((facts for facts in listing if facts.ref == naming.order_blob(sample)), None)
+    if order_facts is None:
+        return Drop(sample, waiting=_without_order(sample, files), files=files)
+    data = services.blobs.read(order_facts.ref)
+    try:
+        order = parse_order(data, order_facts.ref.name)
+        names, arrived = _names(order, data, order_facts, dropped, services, freeze=freeze)
+        outcome = inspect_drop(order, arrived, names, dropped)
+        if isinstance(outcome, Waiting):
+            return Drop(sample, waiting=outcome.reason, missing=outcome.missing, files=files)
+        plan = _plan(order, outcome, services, settings, layout)
+    except PermanentError as error:
+        contents = sorted((file.name, file.content) for file in dropped)
+        refused = AnalysisId(digest([data.hex(), contents])[:24])
+        return Drop(sample, refused=str(error), refused_id=refused, files=files)
+    return Drop(sample, plan=plan, files=files)
+
+
+def _without_order(sample: str, files: tuple[str, ...]) -> str:
+    pairing = pair_up(sample, files)
+    mates = (
+        f" Mates missing: {', '.join(name.rpartition('/')[2] for name in pairing.missing)}." if pairing.missing else ""
+    )
+    return (
+        f"{len(files)} FASTQ files are there, {naming.order_blob(sample)} is not. "
+        f"The analysis starts when the order is uploaded.{mates}"
+    )
+
+
+def _names(
+    order: Order, data: bytes, facts: BlobFacts, dropped: list[Dropped], services: Services, *, freeze: bool
+) -> tuple[tuple[str, ...], datetime]:
+    """The files of an order and when it arrived, as they were when this order's bytes were first seen."""
+    ref = naming.intake_blob(order.sample, digest(data.hex())[:24])
+    found = services.blobs.find(ref)
+    if found is None:
+        names = names_at_arrival(order, facts.modified, dropped)
+        if not names or not freeze:
+            return names, facts.modified
+        services.blobs.create(ref, canonical_json({"files": list(names), "arrived": facts.modified.isoformat()}))
+        found = services.blobs.read(ref)
+    record = json.loads(found)
+    return tuple(record["files"]), datetime.fromisoformat(record["arrived"])
+
+
+def _plan(order: Order, complete: Complete, services: Services, settings: ResultSettings, layout: Layout) -> Plan:
+    return freeze_plan(
+        order=order,
+        received=complete.received,
+        read_groups=complete.read_groups,
+        manifest=read_manifest(order.reference, services),
+        settings=settings,
+        layout=layout,
+    )
+
+
+def read_manifest(name: str, services: Services) -> ReferenceManifest:
+    """The manifest of an installed reference bundle.
+
+    Raises:
+        PermanentError: When it is not installed, naming those that are, or cannot be read.
+    """
+    data = services.blobs.find(naming.manifest_blob(name))
+    if data is None:
+        installed = ", ".join(folder.rstrip("/") for folder in services.blobs.folders(Container.REFERENCE, ""))
+        raise PermanentError(
+            f"Reference bundle '{name}' is not installed (installed: {installed or 'none'}). Correct `reference` in "
+            "the order, or install the bundle with `./run reference install` and upload the order again."
+        )
+    try:
+        return ReferenceManifest.model_validate_json(data)
+    except ValidationError as error:
+        raise PermanentError(
+            f"{naming.manifest_blob(name)} is no valid manifest ({error.error_count()} faults). "
+            "Install the bundle again with `./run reference install`."
+        ) from error

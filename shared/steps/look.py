@@ -1,0 +1,153 @@
+"""Look at an analysis: its plan and its facts, from listings of its markers."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+from shared import naming
+from shared.domain.facts import Attempt, AttemptState, Facts
+from shared.domain.ids import AnalysisId
+from shared.domain.markers import AlignedMarker, CalledMarker, ChunkMarker, FailureRecord, SplitMarker
+from shared.domain.plan import Plan
+from shared.domain.work import RESULT_STAGES, ChunkKey, Stage
+from shared.naming import Container, MarkerRef
+from shared.ports import BlobStore, TaskReport, TaskRunner, TaskState
+
+
+def analyses(blobs: BlobStore) -> Iterator[AnalysisId]:
+    """All analyses that were ever planned, in order of id."""
+    for folder in blobs.folders(Container.WORK, ""):
+        analysis = naming.parse_analysis_folder(folder)
+        if analysis is not None:
+            yield analysis
+
+
+def read_plan(analysis: AnalysisId, blobs: BlobStore) -> Plan:
+    """The plan of an analysis.
+
+    Raises:
+        PermanentError: When there is none.
+    """
+    return Plan.model_validate_json(blobs.read(naming.plan_blob(analysis)))
+
+
+def read_facts(plan: Plan, blobs: BlobStore, tasks: TaskRunner | None = None) -> Facts:
+    """What has happened to an analysis.
+
+    Args:
+        plan: The analysis.
+        blobs: Where its markers are.
+        tasks: Ask Batch too. It is asked before the markers are listed: a task that ends in between is then seen
+            with its marker.
+    """
+    attempts = _read_attempts(plan, tasks) if tasks is not None else None
+    refs: list[MarkerRef] = []
+    newest: datetime | None = None
+    work = naming.analysis_folder(plan.analysis)
+    for container, prefix in (
+        *((Container.WORK, f"{work}{folder}") for folder in naming.MARKER_FOLDERS),
+        (Container.RESULTS, naming.results_folder(plan.sample, plan.analysis)),
+    ):
+        for facts in blobs.list(container, prefix):
+            ref = naming.parse_marker(facts.ref.container, facts.ref.name)
+            if ref is not None:
+                refs.append(ref)
+                newest = max(newest, facts.modified) if newest else facts.modified
+    return Facts(
+        checkpoints=_checkpoints(refs),
+        chunks=frozenset(ref.chunk for ref in refs if ref.stage is Stage.CHUNK),
+        splits=_splits(plan, refs, blobs),
+        aligned=frozenset(ref.chunk for ref in refs if ref.stage is Stage.ALIGNED),
+        called=frozenset(ref.number for ref in refs if ref.stage is Stage.CALLED),
+        results=frozenset(ref.stage for ref in refs if ref.stage in RESULT_STAGES),
+        failures=_failures(plan, refs, blobs),
+        attempts=attempts,
+        newest=newest,
+    )
+
+
+def _checkpoints(refs: Iterable[MarkerRef]) -> Mapping[str, int]:
+    newest: dict[str, int] = {}
+    for ref in refs:
+        if ref.stage is Stage.CHECKPOINT:
+            newest[ref.read_group] = max(ref.number, newest.get(ref.read_group, 0))
+    return newest
+
+
+def _splits(plan: Plan, refs: Iterable[MarkerRef], blobs: BlobStore) -> Mapping[str, int]:
+    return {
+        ref.read_group: SplitMarker.model_validate_json(
+            blobs.read(naming.split_marker(plan.analysis, ref.read_group))
+        ).chunks
+        for ref in refs
+        if ref.stage is Stage.SPLIT
+    }
+
+
+def _failures(plan: Plan, refs: Iterable[MarkerRef], blobs: BlobStore) -> tuple[FailureRecord, ...]:
+    return tuple(
+        FailureRecord.model_validate_json(blobs.read(naming.failure_record(plan.analysis, ref.work, ref.number)))
+        for ref in refs
+        if ref.work is not None
+    )
+
+
+def _read_attempts(plan: Plan, tasks: TaskRunner) -> Mapping[tuple[str, int], Attempt]:
+    attempts: dict[tuple[str, int], Attempt] = {}
+    job = naming.job_id(plan.analysis)
+    for report in tasks.reports(job).values():
+        work, number = naming.parse_task_id(report.id)
+        attempts[str(work), number] = _attempt(job, report, tasks)
+    return attempts
+
+
+def _attempt(job: str, report: TaskReport, tasks: TaskRunner) -> Attempt:
+    if report.state in {TaskState.WAITING, TaskState.RUNNING}:
+        return Attempt(AttemptState.IN_HAND)
+    if report.state is TaskState.SUCCEEDED:
+        return Attempt(AttemptState.ENDED, "it ended with success")
+    return Attempt(
+        AttemptState.ENDED,
+        report.message or f"exit code {report.exit_code}",
+        tasks.output_tail(job, report.id),
+    )
+
+
+def read_aligned(plan: Plan, blobs: BlobStore) -> dict[ChunkKey, AlignedMarker]:
+    """All aligned markers of an analysis, by chunk."""
+    found: dict[ChunkKey, AlignedMarker] = {}
+    for ref, data in _read_markers(plan, blobs, Stage.ALIGNED):
+        found[ref.chunk] = AlignedMarker.model_validate_json(data)
+    return found
+
+
+def read_chunks(plan: Plan, blobs: BlobStore) -> tuple[dict[str, SplitMarker], dict[ChunkKey, ChunkMarker]]:
+    """All split markers by read group, and all chunk markers by chunk."""
+    splits = {
+        ref.read_group: SplitMarker.model_validate_json(data) for ref, data in _read_markers(plan, blobs, Stage.SPLIT)
+    }
+    chunks = {ref.chunk: ChunkMarker.model_validate_json(data) for ref, data in _read_markers(plan, blobs, Stage.CHUNK)}
+    return splits, chunks
+
+
+def read_called(plan: Plan, blobs: BlobStore) -> dict[int, CalledMarker]:
+    """All called markers of an analysis, by shard."""
+    return {
+        ref.number: CalledMarker.model_validate_json(data) for ref, data in _read_markers(plan, blobs, Stage.CALLED)
+    }
+
+
+_FOLDER_OF = {Stage.CHUNK: "chunks/", Stage.SPLIT: "chunks/", Stage.ALIGNED: "aligned/", Stage.CALLED: "called/"}
+_READERS = 16
+"""Markers read at once: a genome has hundreds, each a few milliseconds away."""
+
+
+def _read_markers(plan: Plan, blobs: BlobStore, stage: Stage) -> list[tuple[MarkerRef, bytes]]:
+    prefix = f"{naming.analysis_folder(plan.analysis)}{_FOLDER_OF[stage]}"
+    found = []
+    for facts in blobs.list(Container.WORK, prefix):
+        ref = naming.parse_marker(facts.ref.container, facts.ref.name)
+        if ref is not None and ref.stage is stage:
+            found.append((ref, facts.ref))
+    with ThreadPoolExecutor(_READERS) as pool:
+        return list(zip((ref for ref, _ in found), pool.map(blobs.read, (blob for _, blob in found)), strict=True))

@@ -1,0 +1,99 @@
+"""What people ask: how far analyses are, what drops wait for, whether the services answer. Reads only."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+from shared import naming
+from shared.domain.facts import Facts
+from shared.domain.ids import AnalysisId
+from shared.domain.markers import FailedMarker
+from shared.domain.plan import Layout, Plan, ResultSettings
+from shared.domain.progress import progress_of
+from shared.domain.work import Stage
+from shared.errors import PipelineError
+from shared.naming import Container
+from shared.ports import BlobStore, Services
+from shared.steps.ingest import look_at_drop
+from shared.steps.look import analyses, read_facts, read_plan
+
+
+def list_statuses(blobs: BlobStore) -> Iterator[dict[str, Any]]:
+    """All analyses, each with stage and counts."""
+    for analysis in analyses(blobs):
+        if blobs.facts(naming.plan_blob(analysis)) is not None:
+            plan = read_plan(analysis, blobs)
+            yield _summary(plan, read_facts(plan, blobs))
+
+
+def analysis_status(analysis: str, blobs: BlobStore) -> dict[str, Any] | None:
+    """One analysis with its failures and results; None when there is no such analysis."""
+    if naming.parse_analysis_folder(f"{analysis}/") is None:
+        return None
+    data = blobs.find(naming.plan_blob(AnalysisId(analysis)))
+    if data is None:
+        return None
+    plan = Plan.model_validate_json(data)
+    facts = read_facts(plan, blobs)
+    folder = naming.results_folder(plan.sample, plan.analysis)
+    failed = blobs.find(naming.result_marker(plan.sample, plan.analysis, Stage.FAILED))
+    return {
+        **_summary(plan, facts),
+        "test": plan.order.test.display,
+        "reference": plan.reference.name,
+        "read_groups": [group.id for group in plan.read_groups],
+        "attempts_failed": [
+            {"work": record.work, "attempt": record.attempt, "kind": record.kind, "message": record.message}
+            for record in facts.failures
+        ],
+        "failed": FailedMarker.model_validate_json(failed).message if failed else None,
+        "results": [str(blob.ref) for blob in blobs.list(Container.RESULTS, folder)],
+    }
+
+
+def _summary(plan: Plan, facts: Facts) -> dict[str, Any]:
+    return {
+        "analysis": plan.analysis,
+        "sample": plan.sample,
+        "received": plan.received.isoformat(),
+        **asdict(progress_of(plan, facts)),
+    }
+
+
+def list_drops(
+    services: Services, settings: ResultSettings, layout: Layout, only: str | None = None
+) -> list[dict[str, Any]]:
+    """The sample folders of landing: complete, waiting for what, or refused why."""
+    folders = [f"{only}/"] if only else services.blobs.folders(Container.LANDING, "")
+    drops = []
+    for folder in folders:
+        drop = look_at_drop(folder.rstrip("/"), services, settings, layout)
+        state = "complete" if drop.plan else "refused" if drop.refused else "waiting"
+        drops.append(
+            {
+                "sample": drop.sample,
+                "state": state,
+                "analysis": drop.plan.analysis if drop.plan else None,
+                "reason": drop.waiting or drop.refused,
+                "missing": list(drop.missing),
+                "files": list(drop.files),
+            }
+        )
+    return drops
+
+
+def check_services(services: Services) -> dict[str, str]:
+    """What does not answer, by name, and why; empty when all do."""
+    checks: dict[str, Callable[[], object]] = {
+        "storage": lambda: services.blobs.facts(naming.manifest_blob("health")),
+        "batch": lambda: services.tasks.reports("health"),
+    }
+    faults = {}
+    for name, check in checks.items():
+        try:
+            check()
+        except PipelineError as error:
+            faults[name] = str(error)
+    if not services.fhir.is_healthy():
+        faults["fhir"] = "The FHIR service does not answer with its capability statement. Check FHIR_URL."
+    return faults

@@ -1,0 +1,223 @@
+"""The decision of the chain: by table, and by playing whole analyses with events lost, doubled and out of order."""
+
+import dataclasses
+import random
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.domain.actions import Action, Close, ContinueSplit, OpenSplit, RecordFailure, RunStep, Stop, SubmitTask
+from shared.domain.advance import RetryPolicy, advance, is_due_after
+from shared.domain.facts import Attempt, AttemptState, Facts
+from shared.domain.markers import FailureKind
+from shared.domain.work import AlignWork, CallWork, ChunkKey, SplitWork, Stage, Step, StepWork, Work
+from tests.factories import NOON, make_failure, make_plan
+
+PLAN = make_plan(groups=("L1", "L2"))
+SHARDS = frozenset(range(len(PLAN.shards)))
+C = ChunkKey
+ALL = frozenset({C("L1", 0), C("L1", 1), C("L2", 0)})
+SPLITS = {"L1": 2, "L2": 1}
+CALLED = Facts(chunks=ALL, splits=SPLITS, aligned=ALL, called=SHARDS)
+
+
+def steps(facts: Facts) -> list[Action]:
+    return advance(PLAN, facts, NOON)
+
+
+def test_a_new_plan_opens_the_split_of_every_read_group() -> None:
+    assert steps(Facts()) == [OpenSplit("L1"), OpenSplit("L2")]
+
+
+def test_a_split_goes_on_from_its_newest_checkpoint() -> None:
+    assert steps(Facts(checkpoints={"L1": 3, "L2": 0})) == [ContinueSplit("L1", 3), ContinueSplit("L2", 0)]
+
+
+def test_a_chunk_is_aligned_while_its_read_group_is_still_split() -> None:
+    facts = Facts(checkpoints={"L1": 0, "L2": 0}, chunks=frozenset({C("L1", 0)}))
+    assert SubmitTask(AlignWork(C("L1", 0)), 0) in steps(facts)
+
+
+def test_calling_waits_for_the_last_chunk_of_every_read_group() -> None:
+    facts = Facts(chunks=ALL, splits=SPLITS, aligned=ALL - {C("L2", 0)})
+    assert steps(facts) == [SubmitTask(AlignWork(C("L2", 0)), 0)]
+
+
+def test_calling_waits_for_the_end_of_the_split_even_when_every_chunk_so_far_is_aligned() -> None:
+    facts = Facts(checkpoints={"L1": 0, "L2": 0}, chunks=ALL, splits={"L1": 2}, aligned=ALL)
+    assert steps(facts) == [ContinueSplit("L2", 0)]
+
+
+def test_every_shard_is_called_once_all_is_aligned() -> None:
+    facts = Facts(chunks=ALL, splits=SPLITS, aligned=ALL, called=frozenset({1}))
+    assert steps(facts) == [SubmitTask(CallWork(shard), 0) for shard in sorted(SHARDS - {1})]
+
+
+@pytest.mark.parametrize(
+    ("reached", "step"),
+    [
+        (frozenset(), Step.GATHER),
+        (frozenset({Stage.GATHERED}), Step.ANNOTATE),
+        (frozenset({Stage.GATHERED, Stage.ANNOTATED}), Step.DELIVER),
+        (frozenset({Stage.GATHERED, Stage.ANNOTATED, Stage.DELIVERED}), Step.ARCHIVE),
+    ],
+)
+def test_each_step_follows_the_marker_of_the_one_before(reached: frozenset[Stage], step: Step) -> None:
+    assert steps(dataclasses.replace(CALLED, results=reached)) == [RunStep(StepWork(step))]
+
+
+def test_gather_and_annotate_of_a_large_sample_run_on_batch_and_deliver_does_not() -> None:
+    large = make_plan(groups=("L1", "L2"), large_input_bytes=1)
+    for reached, action in (
+        ((), SubmitTask(StepWork(Step.GATHER), 0)),
+        ((Stage.GATHERED,), SubmitTask(StepWork(Step.ANNOTATE), 0)),
+        ((Stage.ANNOTATED,), RunStep(StepWork(Step.DELIVER))),
+    ):
+        assert advance(large, dataclasses.replace(CALLED, results=frozenset(reached)), NOON) == [action]
+
+
+@pytest.mark.parametrize("end", [Stage.ARCHIVED, Stage.FAILED])
+def test_an_ended_analysis_is_only_closed(end: Stage) -> None:
+    assert steps(dataclasses.replace(CALLED, results=frozenset({end}))) == [Close()]
+
+
+def test_a_permanent_failure_stops_the_analysis_and_nothing_else_is_begun() -> None:
+    record = make_failure(PLAN, SplitWork("L1"), kind=FailureKind.PERMANENT)
+    assert steps(Facts(chunks=ALL, failures=(record,))) == [Stop(record)]
+
+
+def test_a_transient_failure_is_tried_again_after_its_delay_as_the_next_attempt() -> None:
+    work = AlignWork(C("L2", 0))
+    facts = Facts(chunks=ALL, splits=SPLITS, aligned=ALL - {C("L2", 0)}, failures=(make_failure(PLAN, work),))
+    retry = RetryPolicy(max_attempts=3, first_delay_seconds=60)
+    assert advance(PLAN, facts, NOON + timedelta(seconds=59), retry) == []
+    assert advance(PLAN, facts, NOON + timedelta(seconds=60), retry) == [SubmitTask(work, 1)]
+
+
+def test_the_last_transient_failure_stops_the_analysis() -> None:
+    work = CallWork(0)
+    records = tuple(make_failure(PLAN, work, attempt=attempt) for attempt in range(3))
+    facts = Facts(chunks=ALL, splits=SPLITS, aligned=ALL, failures=records)
+    assert advance(PLAN, facts, NOON, RetryPolicy(max_attempts=3)) == [Stop(records[2])]
+
+
+def test_a_task_in_hand_is_left_alone_and_one_that_died_without_a_word_is_recorded() -> None:
+    facts = Facts(
+        chunks=ALL,
+        splits=SPLITS,
+        aligned=ALL - {C("L1", 0), C("L2", 0)},
+        attempts={
+            ("align-L1-00000", 0): Attempt(AttemptState.IN_HAND),
+            ("align-L2-00000", 0): Attempt(AttemptState.ENDED, "exit code 137", "Killed"),
+        },
+    )
+    (action,) = steps(facts)
+    assert isinstance(action, RecordFailure)
+    assert action.record.work == "align-L2-00000"
+    assert action.record.kind is FailureKind.TRANSIENT
+    assert "exit code 137" in action.record.message
+
+
+def test_a_dead_first_attempt_does_not_hide_that_the_second_was_never_submitted() -> None:
+    work = AlignWork(C("L1", 0))
+    facts = Facts(
+        chunks=ALL,
+        splits=SPLITS,
+        aligned=ALL - {C("L1", 0)},
+        failures=(make_failure(PLAN, work),),
+        attempts={(str(work), 0): Attempt(AttemptState.ENDED, "exit code 1")},
+    )
+    assert advance(PLAN, facts, NOON + timedelta(hours=1)) == [SubmitTask(work, 1)]
+
+
+class World:
+    """An analysis whose effects are applied to facts, and whose markers queue up as events."""
+
+    def __init__(self, chunks: dict[str, int]) -> None:
+        self.chunks = chunks
+        self.facts = Facts()
+        self.events: list[tuple[Stage, ChunkKey | None, Work | None]] = [(Stage.PLANNED, None, None)]
+        self.submitted: list[tuple[Work, int]] = []
+
+    def set(self, stage: Stage, chunk: ChunkKey | None = None, **change: object) -> None:
+        before = self.facts
+        self.facts = dataclasses.replace(before, **change)  # type: ignore[arg-type]
+        if self.facts != before:
+            self.events.append((stage, chunk, None))
+
+    def apply(self, action: Action) -> None:
+        facts = self.facts
+        match action:
+            case OpenSplit(group):
+                self.set(Stage.CHECKPOINT, C(group, 0), checkpoints={**facts.checkpoints, group: 0})
+            case ContinueSplit(group, number):
+                # One chunk a call, then a checkpoint: every place where a split may stop.
+                chunk = C(group, number)
+                self.set(Stage.CHUNK, chunk, chunks=facts.chunks | {chunk})
+                if number + 1 < self.chunks[group]:
+                    self.set(
+                        Stage.CHECKPOINT,
+                        C(group, number + 1),
+                        checkpoints={**self.facts.checkpoints, group: number + 1},
+                    )
+                else:
+                    splits = {**self.facts.splits, group: self.chunks[group]}
+                    self.set(Stage.SPLIT, C(group, 0), splits=splits)
+            case SubmitTask(AlignWork(chunk) as work, attempt):
+                self.submitted.append((work, attempt))
+                self.set(Stage.ALIGNED, chunk, aligned=facts.aligned | {chunk})
+            case SubmitTask(CallWork(shard) as work, attempt):
+                self.submitted.append((work, attempt))
+                self.set(Stage.CALLED, None, called=facts.called | {shard})
+            case RunStep(StepWork(step)):
+                self.set(step.stage, None, results=facts.results | {step.stage})
+            case _:
+                assert isinstance(action, Close), action
+
+
+@given(
+    chunks=st.fixed_dictionaries({"L1": st.integers(1, 4), "L2": st.integers(1, 3)}),
+    seed=st.integers(0, 2**32),
+    lost=st.floats(0, 0.5),
+    doubled=st.floats(0, 0.5),
+)
+@settings(max_examples=200, deadline=None)
+def test_events_lost_doubled_and_out_of_order_always_end_with_every_unit_done(
+    chunks: dict[str, int], seed: int, lost: float, doubled: float
+) -> None:
+    dice = random.Random(seed)
+    world = World(chunks)
+    for _ in range(500):
+        if world.events:
+            event = world.events.pop(dice.randrange(len(world.events)))
+            if dice.random() < doubled:
+                world.events.append(event)
+            if dice.random() < lost:
+                continue
+            stage, chunk, work = event
+            actions = [a for a in advance(PLAN, world.facts, NOON) if is_due_after(a, stage, chunk, work)]
+        else:
+            actions = advance(PLAN, world.facts, NOON)  # the timer
+            if actions == [Close()]:
+                break
+        for action in actions[: dice.randint(0, len(actions))] if dice.random() < 0.1 else actions:
+            world.apply(action)  # now and then the host dies between two effects
+    assert world.facts.results == {Stage.GATHERED, Stage.ANNOTATED, Stage.DELIVERED, Stage.ARCHIVED}
+    assert world.facts.aligned == {C(g, n) for g, count in chunks.items() for n in range(count)}
+    assert world.facts.called == SHARDS
+    assert {attempt for _, attempt in world.submitted} == {0}
+
+
+@given(chunks=st.fixed_dictionaries({"L1": st.integers(1, 4), "L2": st.integers(1, 3)}), seed=st.integers(0, 2**32))
+@settings(max_examples=100, deadline=None)
+def test_without_lost_events_the_timer_is_never_needed(chunks: dict[str, int], seed: int) -> None:
+    dice = random.Random(seed)
+    world = World(chunks)
+    while world.events:
+        stage, chunk, work = world.events.pop(dice.randrange(len(world.events)))
+        for action in advance(PLAN, world.facts, NOON):
+            if is_due_after(action, stage, chunk, work):
+                world.apply(action)
+    assert Stage.ARCHIVED in world.facts.results
