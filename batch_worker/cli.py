@@ -9,6 +9,7 @@ from pathlib import Path
 
 from batch_worker.task import TaskContext, run_task
 from shared.adapters.blobs import AzureBlobs
+from shared.adapters.identity import sign_in
 from shared.domain.ids import AnalysisId
 from shared.domain.work import parse_work
 from shared.settings import StorageSettings, worker_settings
@@ -41,7 +42,4 @@ def connect_blobs(settings: StorageSettings) -> AzureBlobs:
     """The data account's blobs: by connection string locally, by the node's identity in the cloud."""
     if settings.data_connection:
         return AzureBlobs.connect(settings.data_connection)
-    from azure.identity import DefaultAzureCredential
-
-    credential = DefaultAzureCredential(managed_identity_client_id=settings.identity_client_id)
-    return AzureBlobs.connect(blob_uri=settings.data_blob_uri, credential=credential)
+    return AzureBlobs.connect(blob_uri=settings.data_blob_uri, credential=sign_in(settings.identity_client_id))

@@ -1,6 +1,7 @@
 """Every argv of an external program, as pure functions; `process.py` runs them.
 
-samtools and bcftools are version 1.24, inside the pysam wheel. `--no-version` everywhere: headers name no paths or dates.
+samtools and bcftools are version 1.24, inside the pysam wheel. `--no-version` everywhere: headers name no
+paths or dates.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,8 @@ def mpileup(
         max_depth: Reads per position; beyond it reads are drawn at random, so it must be out of reach (`-d`, `-L`).
         min_mapq: Reads below are not seen (`-q`).
         min_base_quality: Bases below, after BAQ, are not seen (`-Q`).
-        depth_bands: Lower ends of the depth bands by which positions without any other base are grouped into blocks (`-g`); None
+        depth_bands: Lower ends of the depth bands by which positions without any other base are grouped into
+        blocks (`-g`); None
             gives one record per position.
         out_vcf: Plain VCF; None sends uncompressed BCF to stdout.
     """
@@ -56,7 +58,9 @@ def call(out_vcf: Path, *, prior: float, ploidy: int, depth_bands: Sequence[int]
 
 
 def normalise(vcf: Path, out_vcf: Path, *, reference: Path, original_tag: str) -> list[str]:
-    """Left-align indels and split records with several ALT alleles; `INFO/original_tag` says what a record was before.
+    """Left-align indels and split records with several ALT alleles.
+
+    `INFO/original_tag` says what a changed record was before.
 
     `-c w`: REF comes from this very FASTA, so a difference can only be an ambiguity code that mpileup wrote as N.
     """

@@ -1,4 +1,4 @@
-"""Run one unit of work: fetch, run, verify, upload, marker last; a failure is written down or left to Batch to retry."""
+"""Run one unit of work: fetch, run, verify, upload, marker last; failures are written down or left to Batch."""
 
 import logging
 import tempfile

@@ -29,20 +29,14 @@ def services() -> Services:
 
 def build_services(settings: AppSettings) -> Services:
     """Choose the adapters: by connection strings and keys locally, by identity in the cloud."""
-    from azure.storage.queue import QueueServiceClient
-
     from shared.adapters.batch import AzureBatch, ContainerImage
     from shared.adapters.blobs import AzureBlobs
     from shared.adapters.delta import DeltaLake
     from shared.adapters.fhir_server import FhirServer
+    from shared.adapters.identity import sign_in
     from shared.adapters.queues import HintQueues
 
-    credential = None if settings.data_connection else _identity(settings.identity_client_id)
-    queues = (
-        QueueServiceClient.from_connection_string(settings.data_connection)
-        if settings.data_connection
-        else QueueServiceClient(str(settings.data_queue_uri), credential=credential)
-    )
+    credential = None if settings.data_connection else sign_in(settings.identity_client_id)
     return Services(
         blobs=AzureBlobs.connect(settings.data_connection, settings.data_blob_uri, credential),
         tasks=AzureBatch.connect(
@@ -54,7 +48,7 @@ def build_services(settings: AppSettings) -> Services:
             environment=settings.worker_environment,
             image=ContainerImage(settings.batch_worker_image) if settings.batch_worker_image else None,
         ),
-        hints=HintQueues(queues),
+        hints=HintQueues.connect(settings.data_connection, settings.data_queue_uri, credential),
         fhir=FhirServer(str(settings.fhir_url), credential, settings.fhir_audience),
         lake=DeltaLake.connect(
             connection_string=settings.lake_connection, blob_uri=settings.lake_blob_uri, credential=credential
@@ -62,12 +56,6 @@ def build_services(settings: AppSettings) -> Services:
         publisher=_publisher(settings, credential),
         clock=lambda: datetime.now(UTC),
     )
-
-
-def _identity(client_id: str | None) -> "TokenCredential":
-    from azure.identity import DefaultAzureCredential
-
-    return DefaultAzureCredential(managed_identity_client_id=client_id)
 
 
 def _publisher(settings: AppSettings, credential: "TokenCredential | None") -> Publisher:

@@ -1,7 +1,7 @@
 """Every container, queue, blob name, job id and task id: made and parsed here and nowhere else.
 
-Names of blobs are facts of the chain, so this module is also its map. In the work container, markers end in
-``.json`` and lie outside ``data/``, and data never ends in ``.json``.
+Names of blobs are facts of the chain, so this module is also its map. In the work container, markers lie
+in a folder per analysis and end in ``.json``; data lies below ``data/`` and never ends in ``.json``.
 """
 
 import re
@@ -115,7 +115,7 @@ _ANALYSIS = r"(?P<analysis>[0-9a-f]{24})"
 
 
 def analysis_folder(analysis: AnalysisId) -> str:
-    """Prefix of all work blobs of an analysis."""
+    """Prefix of the markers of an analysis in the work container; its listing gives the facts."""
     return f"{analysis}/"
 
 
@@ -165,31 +165,33 @@ def claim_blob(analysis: AnalysisId, work: Work) -> BlobRef:
     return BlobRef(Container.WORK, f"{analysis}/claims/{work}")
 
 
-MARKER_FOLDERS = ("checkpoints/", "chunks/", "aligned/", "called/", "failed/")
-"""Folders of an analysis whose listing gives its facts."""
-
-
 # --- work: data --------------------------------------------------------------------------------------------
 
 
+DATA_PREFIX = "data/"
+"""Work-container prefix of all intermediate data; the storage's lifecycle rule names it too."""
+
+
 def data_folder(analysis: AnalysisId) -> str:
-    """Prefix of the analysis's intermediate data."""
-    return f"{analysis}/data/"
+    """Prefix of the analysis's intermediate data, away from its markers: one listing then gives all facts."""
+    return f"{DATA_PREFIX}{analysis}/"
 
 
 def chunk_data(analysis: AnalysisId, chunk: ChunkKey) -> BlobRef:
     """The reads of a chunk: R1 and R2 interleaved, FASTQ, gzip."""
-    return BlobRef(Container.WORK, f"{analysis}/data/chunks/{chunk.read_group}/{chunk.number:05d}.fastq.gz")
+    return BlobRef(Container.WORK, f"{DATA_PREFIX}{analysis}/chunks/{chunk.read_group}/{chunk.number:05d}.fastq.gz")
 
 
 def aligned_part(analysis: AnalysisId, chunk: ChunkKey, shard: int) -> BlobRef:
     """A chunk's alignments for one shard."""
-    return BlobRef(Container.WORK, f"{analysis}/data/aligned/{chunk.read_group}/{chunk.number:05d}/{shard:05d}.bam")
+    return BlobRef(
+        Container.WORK, f"{DATA_PREFIX}{analysis}/aligned/{chunk.read_group}/{chunk.number:05d}/{shard:05d}.bam"
+    )
 
 
 def called_data(analysis: AnalysisId, shard: int, suffix: str) -> BlobRef:
     """An output of a shard: suffix ``bam``, ``vcf.gz``, ``g.vcf.gz``."""
-    return BlobRef(Container.WORK, f"{analysis}/data/called/{shard:05d}.{suffix}")
+    return BlobRef(Container.WORK, f"{DATA_PREFIX}{analysis}/called/{shard:05d}.{suffix}")
 
 
 # --- results -----------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def plan(assembly: Assembly = Assembly.GRCH38, contigs: tuple[ContigEntry, ...] 
         "sample": "NA00001",
         "patient": {"reference": "Patient/p-17"},
         "test": {"code": "PANEL-1", "display": "Hereditary cancer, germline"},
-        "reference": "grch38" if assembly is Assembly.GRCH38 else "synthetic-1",
+        "reference": "synthetic-1" if assembly is Assembly.OTHER else assembly.lower(),
         **order,
     }
     manifest = ReferenceManifest(
@@ -239,7 +239,7 @@ def patient_by_identifier() -> ReportCase:
     return case(
         finding(),
         frozen=plan(
-            patient={"identifier": {"system": "https://ehr.example/mrn", "value": "MRN 1|2"}},
+            patient={"identifier": {"system": "https://ehr.example/mrn", "value": "MRN 12"}},
             requisition={"system": "https://ehr.example/orders", "value": "REQ-77"},
             specimen={
                 "accession": "ACC-9",
@@ -251,6 +251,50 @@ def patient_by_identifier() -> ReportCase:
     )
 
 
+def mitochondrial() -> ReportCase:
+    """A heteroplasmic variant of the mitochondrion, and a hemizygous one of X with a gene of another annotation."""
+    return case(
+        finding(
+            "chrX",
+            31_500_000,
+            "C",
+            "CAT",
+            zygosity=Zygosity.HEMIZYGOUS,
+            allele_depth=20,
+            allele_fraction=1.0,
+            hgvs_g="NC_000023.11:g.31500001_31500002dup",
+            consequences=(Consequence(("frameshift_variant",), "DMD", "HGNC:2928"),),
+        ),
+        finding("chrM", 3243, "A", "G", allele_fraction=0.31, consequences=()),
+    )
+
+
+def every_file() -> ReportCase:
+    """GRCh37 without accessions, one file of every role, nothing found, one call in doubt."""
+    roles = {
+        FileRole.READS: ("NA00001_S1_L001_R1_001.fastq.gz", "application/gzip"),
+        FileRole.ALIGNMENTS: ("NA00001.bam", "application/octet-stream"),
+        FileRole.ALL_SITES: ("NA00001.g.vcf.gz", "application/gzip"),
+        FileRole.STUDIED_REGIONS: ("panel.bed", "text/plain"),
+        FileRole.CALLED_REGIONS: ("called.bed", "text/plain"),
+        FileRole.UNCALLED_REGIONS: ("uncalled.bed", "text/plain"),
+    }
+    files = tuple(
+        DataFile(role, f"https://data.example/{title}", title, content_type, 10)
+        for role, (title, content_type) in roles.items()
+    )
+    contigs = (
+        ContigEntry(name="17", length=1_000_000, md5="1" * 32),
+        ContigEntry(name="1", length=1_000_000, md5="2" * 32),
+    )
+    doubtful = finding("17", 500, filters=("LowQual",))
+    return case(
+        withheld=(Finding(doubtful.variant, doubtful.significance, "Not reported because of filter LowQual."),),
+        files=(*data_files(), *files),
+        frozen=plan(Assembly.GRCH37, contigs),
+    )
+
+
 CASES = {
     "positive": positive,
     "negative": negative,
@@ -259,5 +303,7 @@ CASES = {
     "homozygous": homozygous,
     "synthetic": synthetic,
     "patient_by_identifier": patient_by_identifier,
+    "mitochondrial": mitochondrial,
+    "every_file": every_file,
 }
 """All cases by name."""

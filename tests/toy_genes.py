@@ -155,21 +155,31 @@ def gencode_gff3() -> str:
     for number, gene in enumerate((PLUS, MINUS), 1):
         span = f"{gene.exons[0][0]}\t{gene.exons[-1][1]}"
         common = f"gene_type=protein_coding;gene_name={gene.name};hgnc_id=HGNC:{1099 + number}"
-        rows.append(f"chr1\tHAVANA\tgene\t{span}\t.\t{gene.strand}\t.\tID=ENSG{number}.5;gene_id=ENSG{number}.5;{common}")
+        rows.append(
+            f"chr1\tHAVANA\tgene\t{span}\t.\t{gene.strand}\t.\tID=ENSG{number}.5;gene_id=ENSG{number}.5;{common}"
+        )
         rows.append(
             f"chr1\tHAVANA\ttranscript\t{span}\t.\t{gene.strand}\t.\tID=ENST{number}.9;Parent=ENSG{number}.5;"
             f"transcript_type=protein_coding;tag=basic,MANE_Select;{common}"
         )
         rows += _parts(gene, "chr1", f"ENST{number}.9", f"ID=x{number};protein_id=ENSP{number}.2;{common}")
-        rows.append(f"chr1\tHAVANA\tstart_codon\t{gene.cds[0]}\t{gene.cds[0] + 2}\t.\t+\t0\tID=sc{number};Parent=ENST{number}.9")
+        rows.append(
+            f"chr1\tHAVANA\tstart_codon\t{gene.cds[0]}\t{gene.cds[0] + 2}\t.\t+\t0\tID=sc{number};Parent=ENST{number}.9"
+        )
     return "\n".join(rows) + "\n"
 
 
 def refseq_gff3(differs: bool = False) -> str:
     """Gene models as NCBI writes them, on the contig's accession."""
-    rows = ["##gff-version 3", "#!genome-build GRCh38.p14", "#!annotation-source NCBI RefSeq GCF_000001405.40-RS_2025_08"]
+    rows = [
+        "##gff-version 3",
+        "#!genome-build GRCh38.p14",
+        "#!annotation-source NCBI RefSeq GCF_000001405.40-RS_2025_08",
+    ]
     contig = "NC_000001.11"
-    rows.append(f"{contig}\tRefSeq\tregion\t1\t{len(GENOME)}\t.\t+\t.\tID={contig}:1..{len(GENOME)};Dbxref=taxon:9606;gbkey=Src")
+    rows.append(
+        f"{contig}\tRefSeq\tregion\t1\t{len(GENOME)}\t.\t+\t.\tID={contig}:1..{len(GENOME)};Dbxref=taxon:9606;gbkey=Src"
+    )
     for number, gene in enumerate((PLUS, MINUS), 1):
         span = f"{gene.exons[0][0]}\t{gene.exons[-1][1]}"
         note = ";Note=The RefSeq transcript has 1 substitution compared to this genomic sequence" if differs else ""
@@ -184,7 +194,9 @@ def refseq_gff3(differs: bool = False) -> str:
         )
         rows += _parts(gene, contig, f"rna-NM_{number}.4", f"ID=cds-NP_{number}.2;gbkey=CDS;protein_id=NP_{number}.2")
     rows.append(f"{contig}\tBestRefSeq\tgene\t4001\t4100\t.\t+\t.\tID=gene-NC1;gbkey=Gene;gene=NC1;gene_biotype=lncRNA")
-    rows.append(f"{contig}\tBestRefSeq\tlnc_RNA\t4001\t4100\t.\t+\t.\tID=rna-NR_1.1;Parent=gene-NC1;gbkey=ncRNA;transcript_id=NR_1.1")
+    rows.append(
+        f"{contig}\tBestRefSeq\tlnc_RNA\t4001\t4100\t.\t+\t.\tID=rna-NR_1.1;Parent=gene-NC1;gbkey=ncRNA;transcript_id=NR_1.1"
+    )
     rows.append(f"{contig}\tBestRefSeq\texon\t4001\t4100\t.\t+\t.\tID=exon-1;Parent=rna-NR_1.1;gbkey=ncRNA")
     return "\n".join(rows) + "\n"
 
@@ -201,9 +213,7 @@ def _parts(gene: ToyGene, contig: str, parent: str, extra: str) -> list[str]:
         rows.append(f"{contig}\tx\texon\t{first}\t{last}\t.\t{gene.strand}\t.\tParent={parent}")
         low, high = max(first, gene.cds[0]), min(last, gene.cds[1])
         if low <= high:
-            rows.append(
-                f"{contig}\tx\tCDS\t{low}\t{high}\t.\t{gene.strand}\t{phases[first]}\tParent={parent};{extra}"
-            )
+            rows.append(f"{contig}\tx\tCDS\t{low}\t{high}\t.\t{gene.strand}\t{phases[first]}\tParent={parent};{extra}")
     return rows
 
 

@@ -1,6 +1,7 @@
 """Align one chunk, sort it in memory, and cut it into one BAM part per shard.
 
-Nothing here depends on how many chunks or threads there are: the aligner sees batches of a fixed number of pairs counted
+Nothing here depends on how many chunks or threads there are: the aligner sees batches of a fixed number of
+pairs counted
 from the chunk's first pair (a chunk is a whole number of batches), and records of equal position stay in read order.
 """
 
@@ -8,7 +9,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -80,13 +81,43 @@ class AlignSummary:
 
 @dataclass(slots=True)
 class _Gathered:
-    """The aligned records of all batches so far, and the arrays that sorting needs."""
+    """The aligned records of all batches so far: one buffer per batch, and for each record where it lies.
 
-    records: list[bytes]
-    ref: list[NDArray[np.int32]]
-    pos: list[NDArray[np.int32]]
-    end: list[NDArray[np.int64]]
-    flag: list[NDArray[np.uint16]]
+    `end` is the reference end (0-based half-open); `begin` and `stop` are bytes in the buffer of the record's
+    `batch`.
+    """
+
+    buffers: list[memoryview] = field(default_factory=list)
+    columns: list[tuple[NDArray[Any], ...]] = field(default_factory=list)
+
+    def add(self, buffer: NDArray[np.uint8], ref: Any, pos: Any, end: Any, flag: Any, begin: Any, stop: Any) -> None:
+        """Keep a batch."""
+        self.columns.append((ref, pos, end, flag, np.full(len(ref), len(self.buffers)), begin, stop))
+        self.buffers.append(buffer.data)
+
+    def table(self) -> "_Table":
+        """All records, in read order."""
+        if not self.columns:
+            return _Table(*(np.empty(0, dtype=np.int64) for _ in range(7)))
+        return _Table(*(np.concatenate(column) for column in zip(*self.columns, strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Columns over all records of a chunk; see `_Gathered`."""
+
+    ref: NDArray[Any]
+    pos: NDArray[Any]
+    end: NDArray[Any]
+    flag: NDArray[Any]
+    batch: NDArray[Any]
+    begin: NDArray[Any]
+    stop: NDArray[Any]
+
+    def take(self, rows: NDArray[np.int64]) -> "_Table":
+        """These rows only, in this order."""
+        columns = (self.ref, self.pos, self.end, self.flag, self.batch, self.begin, self.stop)
+        return _Table(*(column[rows] for column in columns))
 
 
 def align_chunk(
@@ -122,7 +153,7 @@ def align_chunk(
         raise PermanentError(f"batch_pairs is {batch_pairs} and threads {threads}; both must be at least 1.")
     contigs = read_dict(index_prefix.with_name(index_prefix.name + ".dict"))
     label = reads.name if isinstance(reads, Path) else "chunk"
-    gathered = _Gathered([], [], [], [], [])
+    gathered = _Gathered()
     pairs = bases = q30_bases = 0
     with stderr_to(log):
         for batch, aligned in _aligned(
@@ -132,26 +163,20 @@ def align_chunk(
             pairs += len(batch.names)
             bases += batch.bases
             q30_bases += batch.q30_bases
-    flag = _joined(gathered.flag, np.uint16)
-    primary = flag & NOT_PRIMARY == 0
-    ref = _joined(gathered.ref, np.int32)
-    parts = _write_parts(gathered, flag, shards, contigs, halo_bp, read_group, out_dir)
+    table = gathered.table()
+    table = table.take(coordinate_order(table.ref, table.pos))
+    primary = table.flag & NOT_PRIMARY == 0
     return AlignSummary(
         pairs=pairs,
         bases=bases,
         q30_bases=q30_bases,
         primary=int(primary.sum()),
-        primary_mapped=int((primary & (flag & UNMAPPED == 0)).sum()),
-        secondary=int((flag & SECONDARY != 0).sum()),
-        supplementary=int((flag & SUPPLEMENTARY != 0).sum()),
-        unplaced=int((ref < 0).sum()),
-        parts=parts,
+        primary_mapped=int((primary & (table.flag & UNMAPPED == 0)).sum()),
+        secondary=int((table.flag & SECONDARY != 0).sum()),
+        supplementary=int((table.flag & SUPPLEMENTARY != 0).sum()),
+        unplaced=int((table.ref < 0).sum()),
+        parts=_write_parts(gathered.buffers, table, shards, contigs, halo_bp, read_group, out_dir),
     )
-
-
-def _joined(arrays: list[Any], dtype: Any) -> NDArray[Any]:
-    """The arrays end to end; empty when there are none."""
-    return np.concatenate(arrays) if arrays else np.empty(0, dtype=dtype)
 
 
 def _aligned(
@@ -200,7 +225,8 @@ def _gather(gathered: _Gathered, batch: Batch, aligned: list[bytes]) -> None:
     first = flag[primary] & FIRST != 0
     if len(primary) != 2 * len(batch.names) or not first[0::2].all() or first[1::2].any():
         raise LedgerError(
-            f"The aligner gave {len(primary)} primary records for {len(batch.names)} pairs, or not in the order R1, R2; "
+            f"The aligner gave {len(primary)} primary records for {len(batch.names)} pairs, or not in the order "
+            f"R1, R2; "
             "exactly two per pair were expected. Is this a supported version of bwa-mem3?"
         )
     # markdup counts unclipped starts from 1 and ends as half-open ends; the same numbers are kept here.
@@ -208,36 +234,38 @@ def _gather(gathered: _Gathered, batch: Batch, aligned: list[bytes]) -> None:
     start = (pos[primary] - spans.left_clip[primary] + 1)[swap]
     end = (spans.end[primary] + spans.right_clip[primary])[swap]
     tags = mate_facts_tags(start, end, batch.scores, batch.scores[swap])
-    sizes = (table.head["block_size"] + MATE_FACTS_BYTES).astype("<i4").tobytes()
-    for number, row in enumerate(primary.tolist()):
-        tag = tags[number * MATE_FACTS_BYTES : (number + 1) * MATE_FACTS_BYTES]
-        aligned[row] = b"".join((sizes[4 * row : 4 * row + 4], aligned[row][4:], tag))
-    gathered.records.extend(aligned)
-    gathered.ref.append(table.head["ref"].copy())
-    gathered.pos.append(pos.copy())
-    gathered.end.append(spans.end)
-    gathered.flag.append(flag.copy())
+    # The tags go in behind their records: everything behind moves by one tag per primary record before it.
+    longer = np.zeros(len(table), dtype=np.int64)
+    longer[primary] = MATE_FACTS_BYTES
+    stops = np.cumsum(lengths + longer)
+    begins = stops - lengths - longer
+    buffer = np.empty(int(stops[-1]), dtype=np.uint8)
+    is_tag = np.zeros(len(buffer), dtype=bool)
+    tag_bytes = (stops[primary] - MATE_FACTS_BYTES)[:, None] + np.arange(MATE_FACTS_BYTES)
+    is_tag[tag_bytes.ravel()] = True
+    buffer[tag_bytes.ravel()] = np.frombuffer(tags, dtype=np.uint8)
+    buffer[~is_tag] = table.buffer
+    sizes = (table.head["block_size"] + longer).astype("<i4").view(np.uint8).reshape(-1, 4)
+    buffer[begins[:, None] + np.arange(4)] = sizes
+    gathered.add(buffer, table.head["ref"].copy(), pos.copy(), spans.end, flag.copy(), begins, stops)
 
 
 def _write_parts(
-    gathered: _Gathered,
-    flag: NDArray[np.uint16],
+    buffers: Sequence[memoryview],
+    table: _Table,
     shards: Sequence[Shard],
     contigs: Sequence[Contig],
     halo_bp: int,
     read_group: SamReadGroup,
     out_dir: Path,
 ) -> tuple[AlignedPart, ...]:
-    """Sort once, then write each shard's records, its halo's included."""
+    """Write each shard's records of the sorted table, its halo's included."""
     out_dir.mkdir(parents=True, exist_ok=True)
     header = bam_header(header_text(contigs, [read_group], [aligner_program()]), contigs)
-    order = coordinate_order(_joined(gathered.ref, np.int32), _joined(gathered.pos, np.int32))
-    ref = _joined(gathered.ref, np.int32)[order]
     genome = Cover((), contigs)
-    start = genome.linear(ref, _joined(gathered.pos, np.int32)[order].astype(np.int64))
-    end = genome.linear(ref, _joined(gathered.end, np.int64)[order])
-    primary = flag[order] & NOT_PRIMARY == 0
-    placed = int(np.count_nonzero(ref >= 0))
+    start, end = genome.linear(table.ref, table.pos), genome.linear(table.ref, table.end)
+    primary = table.flag & NOT_PRIMARY == 0
+    placed = int(np.count_nonzero(table.ref >= 0))
     longest = int((end - start)[:placed].max(initial=1))
     parts = []
     for shard in shards:
@@ -248,18 +276,22 @@ def _write_parts(
         chosen = first + np.flatnonzero(wide.overlaps(start[first:stop], end[first:stop]))
         owned = chosen[Cover(shard.intervals, contigs).holds(start[chosen])]
         if shard.is_last:
-            unplaced = np.arange(placed, len(order))
+            unplaced = np.arange(placed, len(start))
             chosen, owned = np.concatenate([chosen, unplaced]), np.concatenate([owned, unplaced])
         path = out_dir / f"{shard.number:05d}.bam"
-        size = write_bgzf(path, _pieces(header, gathered.records, order[chosen]), PART_LEVEL)
+        size = write_bgzf(path, _pieces(header, buffers, table, chosen), PART_LEVEL)
         with path.open("rb") as written:
             digest = hashlib.file_digest(written, "sha256").hexdigest()
         parts.append(AlignedPart(shard.number, path, size, digest, len(chosen), len(owned), int(primary[owned].sum())))
     return tuple(parts)
 
 
-def _pieces(header: bytes, records: list[bytes], rows: NDArray[np.int64]) -> Iterator[bytes]:
+def _pieces(header: bytes, buffers: Sequence[memoryview], table: _Table, rows: NDArray[np.int64]) -> Iterator[bytes]:
     """The header, then the chosen records in order, some thousand at a time."""
     yield header
     for at in range(0, len(rows), _WRITE_RECORDS):
-        yield b"".join([records[row] for row in rows[at : at + _WRITE_RECORDS].tolist()])
+        chosen = rows[at : at + _WRITE_RECORDS]
+        places = zip(
+            table.batch[chosen].tolist(), table.begin[chosen].tolist(), table.stop[chosen].tolist(), strict=True
+        )
+        yield b"".join([buffers[batch][begin:stop] for batch, begin, stop in places])

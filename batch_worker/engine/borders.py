@@ -1,7 +1,8 @@
-"""Cut the caller's GVCF, made over a shard and half its halo, to the shard: variants by POS, blocks exactly at the border.
+"""Cut the caller's GVCF to the shard: variants by POS, reference blocks exactly at the border.
 
-A block that crosses a border has a MIN_DP over positions on both sides. The depth of each position on our side is asked
-of the caller again, over a window wide enough that it sees there what it saw before.
+The caller walked over the shard and half its halo. A block that crosses a border has a MIN_DP over positions on both
+sides, so the depth of each position on our side is asked of the caller again, over a window wide enough that it sees
+there what it saw before.
 """
 
 from bisect import bisect_right
@@ -10,15 +11,23 @@ from dataclasses import dataclass, replace
 
 from shared.domain.genome import Interval
 from shared.errors import PermanentError
-from shared.formats.gvcf import ReferenceBlock, parse_block
+from shared.formats.gvcf import ReferenceBlock, band, parse_block
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A piece of a block that crosses a border; the piece lies in the shard."""
+    """A piece of a block that crosses a border; the piece lies in the shard.
+
+    Attributes:
+        block: The whole block.
+        piece: Of it, 0-based half-open.
+        hides_next: Whether an indel record follows at the position behind the piece. The caller then leaves that position out
+            of the block, but has counted its depth in MIN_DP if it is of the same depth band.
+    """
 
     block: ReferenceBlock
     piece: Interval
+    hides_next: bool
 
 
 class Owner:
@@ -42,42 +51,69 @@ class Owner:
             at += 1
 
 
-def crossing(lines: Iterable[str], owner: Owner) -> Iterator[Cut]:
-    """The pieces of blocks that lie in the shard while their block also lies outside."""
+def _reach(line: str) -> tuple[str, int, int, bool]:
+    """Contig, 0-based start, half-open end (for a variant: of POS alone), and whether it is a reference block."""
+    contig, pos, _, _, alt, _, _, rest = line.split("\t", 7)
+    start = int(pos) - 1
+    if alt == "." and rest.startswith("END="):
+        return contig, start, int(rest[4 : rest.index(";")]), True
+    return contig, start, start + 1, alt == "."
+
+
+def crossing(lines: Iterable[str], owner: Owner) -> list[Cut]:
+    """The pieces of blocks that lie in the shard while their block also lies outside, in order."""
+    cuts: list[Cut] = []
     for line in lines:
-        block = parse_block(line)
-        if block is None:
-            continue
-        for piece in owner.pieces(block.contig, block.start, block.end):
-            if piece.length != block.end - block.start:
-                yield Cut(block, piece)
+        contig, start, end, is_block = _reach(line)
+        if cuts and not is_block and cuts[-1].piece.contig == contig and cuts[-1].piece.end == start:
+            is_indel = line.split("\t", 8)[7].startswith("INDEL")
+            cuts[-1] = replace(cuts[-1], hides_next=is_indel or cuts[-1].hides_next)
+        if is_block:
+            pieces = [piece for piece in owner.pieces(contig, start, end) if piece.length != end - start]
+            cuts.extend(Cut(_block(line), piece, hides_next=False) for piece in pieces)
+    return cuts
 
 
-def trim(
-    lines: Iterable[str], owner: Owner, depths: Mapping[tuple[str, int], int], letters: Mapping[Interval, str]
-) -> Iterator[str]:
-    """The GVCF lines that the shard owns; crossing blocks become their pieces.
+def _block(line: str) -> ReferenceBlock:
+    """The reference block of a line that is one."""
+    block = parse_block(line)
+    assert block is not None
+    return block
+
+
+def recount(cut: Cut, letter: str, depths: Mapping[tuple[str, int], int], depth_bands: Sequence[int]) -> ReferenceBlock:
+    """The piece as a block of its own.
+
+    Args:
+        cut: The piece.
+        letter: Reference base at its start.
+        depths: FORMAT/DP by (contig, 0-based position).
+        depth_bands: That blocks were made with.
+
+    Raises:
+        PermanentError: When the depth of a position is unknown.
+    """
+    piece, block = cut.piece, cut.block
+    lowest = min(_depth(depths, piece.contig, place) for place in range(piece.start, piece.end))
+    if cut.hides_next:
+        hidden = depths.get((piece.contig, piece.end))
+        if hidden is not None and band(depth_bands, hidden) == band(depth_bands, block.min_depth):
+            lowest = min(lowest, hidden)
+    return replace(block, start=piece.start, end=piece.end, ref=letter, min_depth=lowest)
+
+
+def trim(lines: Iterable[str], owner: Owner, blocks: Mapping[Interval, ReferenceBlock]) -> Iterator[str]:
+    """The GVCF lines that the shard owns; a block that crosses a border becomes its pieces.
 
     Args:
         lines: Without line ends.
         owner: The shard's intervals.
-        depths: FORMAT/DP by (contig, 0-based position), for every position of every crossing piece.
-        letters: Reference base at the start of each crossing piece.
+        blocks: What each crossing piece becomes, from `recount`.
     """
     for line in lines:
-        block = parse_block(line)
-        if block is None:
-            contig, pos, _ = line.split("\t", 2)
-            if any(owner.pieces(contig, int(pos) - 1, int(pos))):
-                yield line
-            continue
-        for piece in owner.pieces(block.contig, block.start, block.end):
-            if piece.length == block.end - block.start:
-                yield line
-                continue
-            lowest = min(_depth(depths, piece.contig, place) for place in range(piece.start, piece.end))
-            ref = block.ref if piece.start == block.start else letters[piece]
-            yield replace(block, start=piece.start, end=piece.end, ref=ref, min_depth=lowest).line()
+        contig, start, end, _ = _reach(line)
+        for piece in owner.pieces(contig, start, end):
+            yield line if piece.length == end - start else blocks[piece].line()
 
 
 def _depth(depths: Mapping[tuple[str, int], int], contig: str, place: int) -> int:
@@ -86,7 +122,7 @@ def _depth(depths: Mapping[tuple[str, int], int], contig: str, place: int) -> in
     if depth is None:
         raise PermanentError(
             f"The caller reported a reference block over {contig}:{place + 1} but no depth there when asked again. "
-            "The halo is probably shorter than twice the reads; use a wider one."
+            "The halo is probably shorter than four times the reads; use a wider one."
         )
     return depth
 

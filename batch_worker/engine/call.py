@@ -8,8 +8,8 @@ that the read covers; only then are records cut by their start.
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from batch_worker import commands
 from batch_worker.engine.bgzf import write_bgzf
-from batch_worker.engine.borders import Cut, Owner, crossing, parse_depths, trim, windows
+from batch_worker.engine.borders import Cut, Owner, crossing, parse_depths, recount, trim, windows
 from batch_worker.engine.depth import Depth, depth_of, fetch
 from batch_worker.engine.duplicates import find_duplicates, set_duplicate_flags
 from batch_worker.engine.header import (
+    SamReadGroup,
     aligner_program,
     duplicates_program,
     header_text,
@@ -51,6 +52,7 @@ from batch_worker.engine.vcf_text import (
     header_lines,
     is_variant,
     split_header,
+    text_pieces,
 )
 from batch_worker.process import run, run_pipeline
 from shared.domain.genome import Contig, Interval, Shard
@@ -70,9 +72,11 @@ class CallOptions:
 
     Attributes:
         ploidy: Of the whole genome.
-        prior: Expected share of positions that differ from the reference. Five times what a human genome has: weak evidence
+        prior: Expected share of positions that differ from the reference. Five times what a human genome has:
+        weak evidence
             (reads shared with a repeat) then becomes a record, whose QUAL and FILTER say how weak it is.
-        max_depth: Reads per position that the caller sees; beyond it reads are drawn at random and results could depend on
+        max_depth: Reads per position that the caller sees; beyond it reads are drawn at random and results
+        could depend on
             shards, so it lies far above any depth that is not an artefact.
         min_mapq: Reads of lower mapping quality (Phred) are not seen.
         min_base_quality: Bases of lower quality (Phred, after BAQ) are not seen.
@@ -91,12 +95,14 @@ class CallOptions:
 
 @dataclass(frozen=True, slots=True)
 class CallSummary:
-    """What calling a shard gave. Record counts are of owned records: those that start in the shard, and the unplaced
-    ones in the last shard.
+    """What calling a shard gave.
+
+    Record counts are of owned records: those that start in the shard, and the unplaced ones in the last shard.
 
     Attributes:
         bam: `shard.bam`, the owned records with duplicate flags, sorted.
-        vcf: `shard.vcf.gz`, variants: left-aligned, one ALT allele per record, FILTER set. Sorted by what bcftools norm
+        vcf: `shard.vcf.gz`, variants: left-aligned, one ALT allele per record, FILTER set. Sorted by what
+        bcftools norm
             makes of them; a record may lie some bp before the shard, because left-aligning moved it.
         gvcf: `shard.g.vcf.gz`, variants as called and reference blocks cut at the shard's borders.
     """
@@ -185,12 +191,12 @@ def _merge(parts: Sequence[Path], contigs: Sequence[Contig]) -> tuple[str, Recor
     expected = tuple((contig.name, contig.length) for contig in contigs)
     buffers: list[NDArray[np.uint8]] = []
     offsets: list[NDArray[np.int64]] = []
-    groups = {}
+    groups: dict[str, SamReadGroup] = {}
     base = 0
     for part in parts:
         text, named, data, start = read_bam(part)
         if named != expected:
-            raise PermanentError(f"{part.name} was aligned to another reference than this one. Align the chunk again.")
+            raise PermanentError(f"{part.name} was aligned to another reference. Align the chunk again.")
         for group in parse_read_groups(text):
             if groups.setdefault(group.id, group) != group:
                 raise PermanentError(f"Read group '{group.id}' means two things in the parts. Rename one.")
@@ -254,25 +260,24 @@ class _Caller:
         owner = Owner(self.shard.intervals)
         with called.open() as text:
             header, body = split_header(text)
-            cuts = list(crossing(body, owner))
+            cuts = crossing(body, owner)
         depths = self._depths(cuts, seen, lengths)
-        letters = {cut.piece: self._letter(cut.piece) for cut in cuts}
+        blocks = {cut.piece: recount(cut, self._letter(cut.piece), depths, bands) for cut in cuts}
         count = 0
         with called.open() as text, (self.scratch / "variants.vcf").open("w") as variants:
             _, body = split_header(text)
             variants.writelines(f"{line}\n" for line in header)
 
-            def pieces() -> Iterator[bytes]:
+            def owned() -> Iterator[str]:
                 nonlocal count
-                own = [*_provenance(self.options), bands_line(bands)]
-                yield "".join(f"{line}\n" for line in header_lines(header, own)).encode()
-                for line in trim(body, owner, depths, letters):
+                for line in trim(body, owner, blocks):
                     count += 1
                     if is_variant(line):
                         variants.write(f"{line}\n")
-                    yield f"{line}\n".encode()
+                    yield line
 
-            write_bgzf(path, pieces(), _TEXT_LEVEL)
+            own = [*_provenance(self.options), bands_line(bands)]
+            write_bgzf(path, text_pieces(chain(header_lines(header, own), owned())), _TEXT_LEVEL)
         return count
 
     def write_vcf(self, path: Path) -> VariantCounts:
@@ -286,7 +291,7 @@ class _Caller:
             header, body = split_header(text)
             finished = finish_variants(body, self.options.limits, counts)
             lines = chain(header_lines(header, own), finished)
-            write_bgzf(path, (f"{line}\n".encode() for line in lines), _TEXT_LEVEL)
+            write_bgzf(path, text_pieces(lines), _TEXT_LEVEL)
         return counts
 
     def _mpileup(
@@ -332,8 +337,11 @@ class _Caller:
 def _provenance(options: CallOptions) -> list[str]:
     """Header lines that name the programs and settings; the same wherever and whenever they ran."""
     bands = ",".join(map(str, options.depth_bands))
+    settings = (
+        f'##fastq2fhir_call=<mpileup="-q {options.min_mapq} -Q {options.min_base_quality} -d {options.max_depth} '
+        f'-L {options.max_depth}",call="-m -P {options.prior:g} --ploidy {options.ploidy} -g {bands}",norm="-m -any">'
+    )
     return [
         f"##source=fastq2fhir: bwa-mem3 {version('bwa-mem3')}, bcftools of pysam {version('pysam')}",
-        f'##fastq2fhir_call=<mpileup="-q {options.min_mapq} -Q {options.min_base_quality} -d {options.max_depth} '
-        f'-L {options.max_depth}",call="-m --ploidy {options.ploidy} -g {bands}",norm="-m -any">',
+        settings,
     ]

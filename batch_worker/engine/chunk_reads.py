@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -15,6 +14,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _LINES_PER_PAIR = 8
 _SCORED_QUALITY = 15  # Phred; samtools fixmate and markdup sum the qualities from here on
 _Q30 = 30
+_PIECE_BYTES = 8 << 20  # decompressed bytes read at a time
 _MAX_NAME = 254  # bytes; a BAM record cannot hold more
 
 
@@ -62,7 +62,7 @@ def bare_name(title: bytes) -> bytes:
     >>> bare_name(b"@A00011:1:1101/2 2:N:0:ACGT")
     b'A00011:1:1101'
     """
-    name = title[1:].split(None, 1)[0] if len(title) > 1 else b""
+    name = title[1:].split(None, 1)[0] if len(title) > 1 and not title[1:2].isspace() else b""
     return name[:-2] if len(name) > 2 and name[-2:] in {b"/1", b"/2"} else name
 
 
@@ -79,39 +79,79 @@ def read_batches(source: Path | BinaryIO, label: str, batch_pairs: int) -> Itera
     """
     first_line = 1
     with open_reads(source) as reads:
-        while lines := list(islice(reads, batch_pairs * _LINES_PER_PAIR)):
-            yield _batch([line.rstrip(b"\r\n") for line in lines], label, first_line)
+        for lines in _line_groups(reads, batch_pairs * _LINES_PER_PAIR):
+            yield _batch(lines, label, first_line)
             first_line += len(lines)
+
+
+def _line_groups(reads: IO[bytes], size: int) -> Iterator[list[bytes]]:
+    """Lists of `size` lines without line ends; the last may be shorter.
+
+    Reads in large pieces: lines one by one are slow.
+    """
+    lines: list[bytes] = []
+    rest = b""
+    while piece := reads.read(_PIECE_BYTES):
+        more = (rest + piece).split(b"\n")
+        rest = more.pop()
+        lines += more
+        while len(lines) >= size:
+            yield _bare_lines(lines[:size])
+            del lines[:size]
+    if rest:
+        lines.append(rest)
+    while lines:
+        yield _bare_lines(lines[:size])
+        del lines[:size]
+
+
+def _bare_lines(lines: list[bytes]) -> list[bytes]:
+    """The lines without carriage returns, which only files made on Windows have."""
+    return [line.rstrip(b"\r") for line in lines] if lines[0].endswith(b"\r") else lines
+
+
+def _pair_names(titles: list[bytes]) -> list[bytes] | None:
+    """The name of each pair; None when mates differ. The common form, without tab and `/1`, is told apart fast."""
+    first = [title.partition(b" ")[0] for title in titles[0::2]]
+    if titles and b"\t" not in titles[0] and titles[0].partition(b" ")[0][-2:] != b"/1":
+        second = [title.partition(b" ")[0] for title in titles[1::2]]
+        if first == second:
+            return [name[1:] for name in first]
+    first = [bare_name(title) for title in titles[0::2]]
+    return first if first == [bare_name(title) for title in titles[1::2]] else None
 
 
 def _batch(lines: list[bytes], label: str, first_line: int) -> Batch:
     """Make a batch of whole records, or say what is wrong with the first bad one."""
     titles, sequences, pluses, qualities = lines[0::4], lines[1::4], lines[2::4], lines[3::4]
-    names = [bare_name(title) for title in titles]
+    lengths = list(map(len, qualities))
+    names = _pair_names(titles)
     if (
         len(lines) % _LINES_PER_PAIR
-        or names[0::2] != names[1::2]
-        or not all(title.startswith(b"@") for title in titles)
-        or not all(plus.startswith(b"+") for plus in pluses)
-        or not all(map(len, sequences))
-        or list(map(len, sequences)) != list(map(len, qualities))
+        or names is None
+        or {title[:1] for title in titles} != {b"@"}
+        or not all(plus[:1] == b"+" for plus in set(pluses))
+        or min(lengths) < 1
+        or list(map(len, sequences)) != lengths
         or not 0 < min(map(len, names)) <= max(map(len, names)) <= _MAX_NAME
     ):
-        raise PermanentError(_complaint(lines, names, label, first_line))
+        raise PermanentError(_complaint(lines, label, first_line))
     quality = np.frombuffer(b"".join(qualities), dtype=np.uint8)
     if quality.min() < ord("!") or quality.max() > ord("~"):
         raise PermanentError(
             f"{label}: a quality between lines {first_line} and {first_line + len(lines) - 1} is outside '!' to '~' "
             "(Phred + 33). Is the file FASTQ with Sanger qualities?"
         )
-    phred = quality.astype(np.int64) - ord("!")
-    starts = np.concatenate([[0], np.cumsum([len(one) for one in qualities])])[:-1]
-    scores = np.add.reduceat(np.where(phred >= _SCORED_QUALITY, phred, 0), starts)
-    return Batch(names[0::2], sequences, qualities, scores, len(phred), int(np.count_nonzero(phred >= _Q30)))
+    phred = quality - np.uint8(ord("!"))
+    starts = np.cumsum([0, *lengths[:-1]])
+    scored = np.where(phred >= _SCORED_QUALITY, phred, np.uint8(0))
+    scores = np.add.reduceat(scored, starts, dtype=np.int64)
+    return Batch(names, sequences, qualities, scores, len(phred), int(np.count_nonzero(phred >= _Q30)))
 
 
-def _complaint(lines: list[bytes], names: list[bytes], label: str, first_line: int) -> str:
+def _complaint(lines: list[bytes], label: str, first_line: int) -> str:
     """What is wrong with the first bad record of a batch; the read's name is not repeated in full."""
+    names = [bare_name(title) for title in lines[0::4]]
     for record in range(len(lines) // 4):
         title, sequence, plus, quality = lines[4 * record : 4 * record + 4]
         line = first_line + 4 * record
@@ -125,7 +165,8 @@ def _complaint(lines: list[bytes], names: list[bytes], label: str, first_line: i
             return f"{label} line {line + 2}: the third line of a FASTQ record must start with '+'. Split again."
         if not sequence or len(sequence) != len(quality):
             return (
-                f"{label} line {line + 1}: {len(sequence)} bases but {len(quality)} qualities; both must be equal and "
+                f"{label} line {line + 1}: {len(sequence)} bases but {len(quality)} qualities; both must be "
+                f"equal and "
                 "at least 1. Split the FASTQ files again."
             )
         if record % 2 and names[record] != names[record - 1]:

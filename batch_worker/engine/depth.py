@@ -18,8 +18,10 @@ _NOT_COUNTED = UNMAPPED | SECONDARY | QC_FAIL | DUPLICATE
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """Depth over known bases: aligned bases (M, =, X) of mapped, non-secondary, non-duplicate records, whatever their
-    mapping quality; where mates overlap, both count.
+    """Depth over known bases, reads.
+
+    It counts aligned bases (M, =, X) of mapped, non-secondary, non-duplicate records, whatever their mapping quality;
+    where mates overlap, both count.
 
     Attributes:
         callable_bp: Positions with A, C, G or T in the reference.

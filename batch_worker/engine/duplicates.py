@@ -2,8 +2,10 @@
 
 Two pairs are duplicates when both mates' unclipped 5' ends and orientations agree; the pair with the highest sum of
 qualities stays, among equals the one whose name sorts first. A read whose mate is unmapped is a duplicate of any pair
-that has a read at the same unclipped 5' end and strand, or else of the best such single read. Secondary, supplementary,
-unmapped and QC-failed records are left alone. Unlike markdup, no window over the file limits which records are compared.
+that has a read at the same unclipped 5' end and strand, or else of the best such single read. Secondary,
+supplementary,
+unmapped and QC-failed records are left alone. Unlike markdup, no window over the file limits which records are
+compared.
 """
 
 import numpy as np

@@ -69,7 +69,8 @@ def _finish(fasta: Path, title: bytes, title_line: int, lines: list[bytes]) -> F
     for number, line in enumerate(lines):
         if len(line) != width and (number != len(lines) - 1 or len(line) > width):
             raise PermanentError(
-                f"{fasta.name} line {title_line + 1 + number}: contig '{name}' has a line of {len(line)} letters among lines "
+                f"{fasta.name} line {title_line + 1 + number}: contig '{name}' has a line of {len(line)} "
+                f"letters among lines "
                 f"of {width}; all but the last must be equally long. Rewrap the file, for example with `fold -w 60`."
             )
     sequence = b"".join(lines)
@@ -78,7 +79,8 @@ def _finish(fasta: Path, title: bytes, title_line: int, lines: list[bytes]) -> F
             strange = line.translate(None, IUPAC_DNA)
             if strange:
                 raise PermanentError(
-                    f"{fasta.name} line {title_line + 1 + number}: contig '{name}' holds {strange[:1]!r}, which is no "
+                    f"{fasta.name} line {title_line + 1 + number}: contig '{name}' holds {strange[:1]!r}, which "
+                    f"is no "
                     "IUPAC DNA code (ACGT RYSWKMBDHV N). Is this a DNA reference in FASTA format?"
                 )
     return FastaContig(name, comment_bytes.strip().decode("utf-8", "replace"), sequence, width, title_line)
@@ -108,7 +110,8 @@ def read_contigs(fasta: Path) -> Iterator[FastaContig]:
                     if not line:
                         continue
                     raise PermanentError(
-                        f"{fasta.name} line {number}: the first line of a FASTA must start with '>'. Is this a FASTA file?"
+                        f"{fasta.name} line {number}: the first line of a FASTA must start with '>'. Is this a "
+                        f"FASTA file?"
                     )
                 lines.append(line)
                 continue

@@ -110,7 +110,11 @@ def find_offsets(data: bytes, start: int) -> NDArray[np.int64]:
 
 
 def cigar_columns(records: Records) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
-    """The k-th CIGAR operation of all records that have one, for k = 0, 1, ...: (record numbers, operations, lengths)."""
+    """For k = 0, 1, ...: the k-th CIGAR operation of all records that have one.
+
+    Yields:
+        Record numbers, operations (as in BAM, 0 is M), lengths.
+    """
     counts = records.head["cigar_ops"]
     if not len(records) or not counts.any():
         return
@@ -157,7 +161,8 @@ def aligned_blocks(records: Records) -> tuple[NDArray[np.int64], NDArray[np.int6
 
 def coordinate_order(ref: NDArray[np.int32], pos: NDArray[np.int32]) -> NDArray[np.int64]:
     """The order by (reference, position), unplaced records last, ties as they came."""
-    key = (ref.astype(np.int64) & 0xFFFFFFFF) << 32 | (pos.astype(np.int64) + 1)
+    last = np.int64((1 << 31) - 1)  # behind every reference number
+    key = np.where(ref < 0, last, ref.astype(np.int64)) << 32 | (pos.astype(np.int64) + 1)
     return np.argsort(key, kind="stable")
 
 
@@ -182,7 +187,7 @@ def read_mate_facts(records: Records, rows: NDArray[np.int64]) -> np.ndarray:
         return np.empty(0, dtype=_MATE_FACTS)
     windows = np.lib.stride_tricks.sliding_window_view(records.buffer, MATE_FACTS_BYTES)
     ends = records.offsets[rows] + records.sizes[rows]
-    facts = windows[ends - MATE_FACTS_BYTES].view(_MATE_FACTS).ravel()
+    facts: np.ndarray = windows[ends - MATE_FACTS_BYTES].view(_MATE_FACTS).ravel()
     if not ((facts["name"] == b"md") & (facts["type"] == b"Bi")).all():
         raise PermanentError("A primary alignment in a BAM part has no mate facts (tag md). Align the chunk again.")
     return facts

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 ORIGINAL_TAG = "ORIGINAL"
+_LINES_PER_PIECE = 2_048
 _FORMAT_ORDER = ("GT", "AD", "DP", "GQ", "PL")
 _TRANSITIONS = frozenset({("A", "G"), ("G", "A"), ("C", "T"), ("T", "C")})
 
@@ -92,6 +94,12 @@ def split_header(text: Iterable[str]) -> tuple[list[str], Iterator[str]]:
         if line.startswith("#CHROM"):
             break
     return header, lines
+
+
+def text_pieces(lines: Iterator[str]) -> Iterator[bytes]:
+    """The lines with their line ends, some thousand at a time."""
+    while some := list(islice(lines, _LINES_PER_PIECE)):
+        yield ("\n".join(some) + "\n").encode()
 
 
 def is_variant(line: str) -> bool:

@@ -6,6 +6,7 @@ Nothing of the chain is used here, so that a fault of the chain cannot hide itse
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 Key = tuple[str, int, str, str]
@@ -104,7 +105,7 @@ def _alleles(vcf: Path, fasta: Path) -> dict[Key, tuple[float, bool]]:
     with tempfile.TemporaryDirectory() as folder:
         steps = [vcf, *(Path(folder) / f"{step}.vcf" for step in ("split", "atoms", "aligned"))]
         arguments = (("-m", "-any"), ("--atomize",), ("-d", "exact"))
-        for source, target, extra in zip(steps, steps[1:], arguments, strict=False):
+        for (source, target), extra in zip(pairwise(steps), arguments, strict=True):
             # -o and no captured output: pysam's capturing is for small texts
             pysam.bcftools.norm("-f", str(fasta), *extra, "-Ov", "-o", str(target), str(source), catch_stdout=False)
         found: dict[Key, tuple[float, bool]] = {}

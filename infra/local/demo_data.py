@@ -11,6 +11,7 @@ import numpy as np
 
 from infra.local.demo_clinvar import clinvar_vcf
 from infra.local.demo_genome import make_genome
+from infra.local.demo_gff import gff3
 from infra.local.demo_variants import contig_variants, haplotype, make_donor, truth_vcf
 from infra.local.simulate import ReadModel, fastq_text, simulate_pairs, write_bgzf, write_gzip
 from shared.domain.order import parse_order
@@ -80,7 +81,7 @@ def make_demo_data(
     fasta = reference / "genome.fa"
     fasta.write_text(genome.fasta(), encoding="ascii")
     genes = reference / "genes.gff3"
-    genes.write_text(genome.gff3(), encoding="ascii")
+    genes.write_text(gff3(genome), encoding="ascii")
     clinvar = _write_vcf(reference / "clinvar.vcf.gz", clinvar_vcf(genome, donor.known))
     truth = _write_vcf(directory / "truth.vcf.gz", truth_vcf(genome, donor, sample))
 

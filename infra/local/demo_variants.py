@@ -163,11 +163,18 @@ def _draw_allele(sequence: Bases, start: int, rng: np.random.Generator) -> tuple
     return left_aligned(sequence, start, sequence[start : start + 1 + length].tobytes(), ref.tobytes())
 
 
+def _inner_codons(gene: Gene) -> list[int]:
+    """Codons between start and stop that lie 15 bp or more within an exon, so that splicing is out of the question."""
+    positions = gene.coding_positions()
+    inner = {position for exon in gene.exons for position in range(exon.start + 15, exon.end - 15)}
+    return [number for number in range(1, len(positions) // 3 - 1) if inner.issuperset(positions[3 * number :][:3])]
+
+
 def _stop_gained(genome: DemoGenome, gene: Gene) -> Allele:
     """The SNV nearest to the middle of the coding part that makes a codon a stop codon."""
     positions = gene.coding_positions()
-    codons = len(positions) // 3
-    for number in sorted(range(1, codons - 1), key=lambda number: abs(number - codons // 2)):
+    middle = len(positions) // 6
+    for number in sorted(_inner_codons(gene), key=lambda number: abs(number - middle)):
         codon = genome.codon(gene, number)
         for stop in STOP_CODONS:
             changed = [offset for offset in range(3) if codon[offset] != stop[offset]]
@@ -177,9 +184,9 @@ def _stop_gained(genome: DemoGenome, gene: Gene) -> Allele:
 
 
 def _coding_snv(genome: DemoGenome, gene: Gene, codon: int, rng: np.random.Generator) -> Allele:
-    """An SNV in the first codon from the given one on that becomes neither a stop codon by it nor by its sibling."""
+    """An SNV of the first base of an inner codon, from the given one on, that no change of this base makes a stop."""
     positions = gene.coding_positions()
-    for number in range(codon, len(positions) // 3 - 1):
+    for number in _inner_codons(gene)[codon:]:
         bases = genome.codon(gene, number)
         if not any(bases[1:] == stop[1:] for stop in STOP_CODONS):
             new = int(substitute(np.frombuffer(bases[:1], dtype=np.uint8), rng)[0])
@@ -194,9 +201,9 @@ def _on_genome(genome: DemoGenome, gene: Gene, position: int, transcript_base: i
 
 
 def _deletion(genome: DemoGenome, gene: Gene, codon: int) -> Allele:
-    """A deletion of one coding base, left-aligned."""
+    """A deletion of one base of an inner codon, left-aligned."""
     sequence = genome.contigs[gene.contig]
-    position = gene.coding_positions()[3 * codon + 1]
+    position = gene.coding_positions()[3 * _inner_codons(gene)[codon] + 1]
     ref = sequence[position - 1 : position + 1].tobytes()
     at, ref, alt = left_aligned(sequence, position - 1, ref, ref[:1])
     return Allele(gene.contig, at + 1, ref.decode(), alt.decode())

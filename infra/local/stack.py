@@ -137,7 +137,8 @@ class Stack:
         make_storage(self.endpoints.connection_string)
         relay = self._add(
             "relay", "--connection-string", self.endpoints.connection_string, "--access-log", str(access_log),
-            "--state", str(state / "relay"), "--port", topic, "--topic-key", BATCH_KEY, *self._options.relay_arguments,
+            "--state", str(state / "relay"), "--port", topic, "--topic-key", BATCH_KEY,
+            "--wake", f"http://127.0.0.1:{functions}", *self._options.relay_arguments,
         )  # fmt: skip
         for part in (fhir_part, batch_part, relay):
             part.wait_ready(READY_SECONDS)

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from infra.local.drop import Lab
 from shared.errors import PermanentError, TransientError
 
-POLL_SECONDS = 0.4
+POLL_SECONDS = 1.0
 START_SECONDS = 60
 """How long a complete drop may take to become an analysis."""
 

@@ -104,6 +104,7 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
     FHIR_URL: fhirUrl
     FHIR_AUDIENCE: fhirAudience
     COMPLETED_TOPIC_ENDPOINT: completedTopicEndpoint
+    RECONCILE_SCHEDULE: '0 */5 * * * *'
     LABORATORY_NAME: laboratoryName
     LABORATORY_SYSTEM: laboratorySystem
   }

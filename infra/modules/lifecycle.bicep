@@ -5,12 +5,8 @@ param workContainer string
 param landingArchiveAfterDays int
 param workDeleteAfterDays int
 
-// Folders of analyses in the work container begin with a hexadecimal digit; its indexes (open/, intake/) do not and stay.
-// A rule takes at most ten prefixes, hence two rules.
-var hexDigitHalves = [
-  ['0', '1', '2', '3', '4', '5', '6', '7']
-  ['8', '9', 'a', 'b', 'c', 'd', 'e', 'f']
-]
+// Intermediate data of the work container; markers and indexes are small and stay.
+var dataPrefix = 'data/'
 
 resource account 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
   name: accountName
@@ -26,22 +22,20 @@ var archiveRule = {
   }
 }
 
-var deleteRules = [
-  for digits in hexDigitHalves: {
-    name: 'work-deleted-${digits[0]}'
-    enabled: true
-    type: 'Lifecycle'
-    definition: {
-      filters: { blobTypes: ['blockBlob', 'appendBlob'], prefixMatch: map(digits, digit => '${workContainer}/${digit}') }
-      actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: workDeleteAfterDays } } }
-    }
+var deleteRule = {
+  name: 'work-data-deleted'
+  enabled: true
+  type: 'Lifecycle'
+  definition: {
+    filters: { blobTypes: ['blockBlob', 'appendBlob'], prefixMatch: ['${workContainer}/${dataPrefix}'] }
+    actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: workDeleteAfterDays } } }
   }
-]
+}
 
 resource policy 'Microsoft.Storage/storageAccounts/managementPolicies@2023-05-01' = {
   parent: account
   name: 'default'
   properties: {
-    policy: { rules: concat([archiveRule], deleteRules) }
+    policy: { rules: [archiveRule, deleteRule] }
   }
 }

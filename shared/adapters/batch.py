@@ -211,8 +211,9 @@ class AzureBatch:
                 part = f"bytes={max(0, size - max_bytes)}-{size - 1}"
                 data = b"".join(self._client.download_task_file(job_id, task_id, "stderr.txt", ocp_range=part))
             except HttpResponseError as error:
-                if error.response is not None:
-                    error.response.close()  # of a streamed answer the SDK leaves the connection open
+                # Of a streamed answer the SDK leaves the connection open.
+                if (close := getattr(error.response, "close", None)) is not None:
+                    close()
                 if error.status_code in _NO_OUTPUT_STATUS:
                     return ""
                 raise

@@ -1,11 +1,16 @@
 """Hints to the functions' queues, written as Event Grid writes them."""
 
+from typing import TYPE_CHECKING, Self
+
 from azure.core.exceptions import AzureError, ClientAuthenticationError, ResourceNotFoundError
 from azure.storage.queue import QueueServiceClient, TextBase64EncodePolicy
 
 from shared.errors import PermanentError, TransientError
 from shared.formats.events import hint_event
 from shared.naming import BlobRef, Queue
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
 
 
 class HintQueues:
@@ -20,6 +25,24 @@ class HintQueues:
 
     def __init__(self, service: QueueServiceClient) -> None:
         self._service = service
+
+    @classmethod
+    def connect(
+        cls,
+        connection_string: str | None = None,
+        queue_uri: str | None = None,
+        credential: "TokenCredential | None" = None,
+    ) -> Self:
+        """Connect by connection string (local) or by endpoint and identity (cloud).
+
+        Raises:
+            PermanentError: When neither is given.
+        """
+        if connection_string:
+            return cls(QueueServiceClient.from_connection_string(connection_string))
+        if not queue_uri:
+            raise PermanentError("No queue endpoint: set a connection string or NAME__queueServiceUri.")
+        return cls(QueueServiceClient(queue_uri, credential=credential))
 
     def send(self, queue: Queue, ref: BlobRef) -> None:
         """Say that a blob is there.

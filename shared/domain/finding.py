@@ -116,9 +116,8 @@ def interpret(variants: Iterable[AnnotatedVariant]) -> Triage:
         if variant.passes:
             findings.append(Finding(variant, significance, f"{held} ({_words(record.review_status)})."))
             continue
-        why = (
-            f"it did not pass filter {', '.join(variant.filters)}" if variant.filters else "no filter was applied to it"
-        )
+        failed = f"it did not pass filter {', '.join(variant.filters)}"
+        why = failed if variant.filters else "the caller's filters were not applied"
         others.append(variant)
         withheld.append(Finding(variant, significance, f"Not reported because {why}: {held}."))
     return Triage(tuple(findings), tuple(others), tuple(withheld))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from shared.domain.finding import Finding
 from shared.domain.order import Order
 from shared.domain.phase import Phase, PhasedPair, phased_pairs
+from shared.domain.reference import Assembly
 from shared.domain.report_case import MINIMUM_MEAN_DEPTH, FileRole, Interpretation, ReportCase, main_consequence
 from shared.domain.variant import AnnotatedVariant
 
@@ -181,8 +182,8 @@ def methodology(case: ReportCase) -> str:
     knowledge = ", ".join(f"{name} {version}" for name, version in sorted(plan.reference.versions.items()))
     sentences = [
         (
-            f"Massively parallel sequencing; reads were aligned to reference bundle {plan.reference.name} (assembly "
-            f"{plan.reference.assembly}), duplicates marked and variants called with {plan.order.options.caller}."
+            f"Massively parallel sequencing; reads were aligned to reference bundle {plan.reference.name} "
+            f"({assembly_name(case)}), duplicates marked and variants called with {plan.order.options.caller}."
         ),
     ]
     if knowledge:
@@ -192,6 +193,12 @@ def methodology(case: ReportCase) -> str:
         f"filters; {len(case.findings):,} met the rule for reporting."
     )
     return " ".join(sentences)
+
+
+def assembly_name(case: ReportCase) -> str:
+    """The genome build that positions refer to."""
+    assembly = case.plan.reference.assembly
+    return "no public assembly" if assembly is Assembly.OTHER else f"assembly {assembly}"
 
 
 def test_name(order: Order) -> str:

@@ -1,6 +1,7 @@
 """The transaction bundle of one report, its parts when it is large, and the count that the ledger compares."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from urllib.parse import quote
@@ -71,7 +72,7 @@ def _owned_entry(base: str, resource: Resource) -> dict[str, Any]:
 
 def _shared_entry(full_url: str, resource: Any) -> dict[str, Any]:
     known = resource.identifier[0]
-    condition = quote(f"{known.system}|{known.value}", safe="")
+    condition = quote(f"{_escape(known.system)}|{_escape(known.value)}", safe="")
     return {
         "fullUrl": full_url,
         "resource": resource,
@@ -81,6 +82,11 @@ def _shared_entry(full_url: str, resource: Any) -> dict[str, Any]:
             "ifNoneExist": f"identifier={condition}",
         },
     }
+
+
+def _escape(value: str) -> str:
+    """A value as a search parameter holds it (R4 3.1.1.4.0.1): an unescaped comma would match other people."""
+    return re.sub(r"([\\$,|])", r"\\\1", value)
 
 
 def split_bundle(bundle: bytes, max_entries: int = MAX_ENTRIES) -> tuple[bytes, ...]:

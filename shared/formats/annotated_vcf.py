@@ -83,7 +83,7 @@ def read_annotated(vcf: Path, contigs: Sequence[Contig]) -> Iterator[AnnotatedVa
     known = {contig.name for contig in contigs}
     reader = VCF(str(vcf))
     try:
-        has_genes = "##INFO=<ID=BCSQ," in reader.raw_header
+        has_genes = "##annotation=<ID=genes," in reader.raw_header
         for record in reader:
             if record.CHROM not in known or len(record.ALT) > 1:
                 raise PermanentError(

@@ -36,7 +36,6 @@ _TERMS: Final = {
     "5_prime_utr": "5_prime_UTR_variant",
     "3_prime_utr": "3_prime_UTR_variant",
     "coding_sequence": "coding_sequence_variant",
-    "feature_elongation": "coding_sequence_variant",
     "frameshift": "frameshift_variant",
     "inframe_altering": "protein_altering_variant",
     "inframe_deletion": "inframe_deletion",

@@ -22,9 +22,11 @@ from shared.formats.genomic_hgvs import (
     Bases,
     Edit,
     are_equal,
+    describe,
     edit_of,
     genomic_name,
     reverse_complement,
+    shift_right,
 )
 from shared.formats.protein_hgvs import agrees, apply_change, translate
 from shared.formats.transcripts import Transcript
@@ -60,6 +62,10 @@ class _Window:
         if self.strand == "+":
             return Edit(edit.start - self.start, edit.end - self.start, edit.inserted)
         return Edit(self.end - edit.end, self.end - edit.start, reverse_complement(edit.inserted))
+
+    def on_contig(self, position: int) -> int:
+        """A position of the window as a position of the contig."""
+        return self.start + position if self.strand == "+" else self.end - 1 - position
 
     def read(self, bases: Bases, start: int, end: int) -> str:
         """Bases of the window by the window's coordinates; what lies outside is left out."""
@@ -107,25 +113,40 @@ class CodingNamer:
         if edit.start - 1 < window.start or edit.end + 1 > window.end:
             return CodingNames()
         projected = self._project(edit, window, transcript)
-        if projected is None:
-            return CodingNames()
-        coding = _after(projected.c_name)
+        coding = _after(projected.c_name) if projected else ""
         if not leads_back(coding, edit, transcript, self._bases):
-            return CodingNames()
-        protein = _after(projected.p_name)
+            # ferro-hgvs has no c. name for some changes that one delins describes.
+            coding = self._own_name(edit, window, transcript)
+            if not leads_back(coding, edit, transcript, self._bases):
+                return CodingNames()
+        protein = _after(projected.p_name) if projected else ""
         if not (protein and local.amino_acids and self._protein_agrees(protein, transcript, local)):
             protein = ""
         reference = transcript.protein or transcript.name
         return CodingNames(f"{transcript.name}:{coding}", f"{reference}:{protein}" if protein else "")
 
-    def _project(self, edit: Edit, window: _Window, transcript: Transcript) -> Any:
-        from ferro_hgvs import FerroError
+    def _own_name(self, edit: Edit, window: _Window, transcript: Transcript) -> str:
+        """A c. or n. name from the exons alone; empty when the edit reaches beyond the transcript."""
 
         def inside(start: int, end: int, /) -> str:
             return window.read(self._bases, start, end)
 
+        def number(position: int) -> str:
+            return transcript.coding_number(window.on_contig(position)) or "?"
+
+        described = describe(shift_right(window.turned(edit), inside), inside, number)
+        return f"{'c' if transcript.cds else 'n'}.{described}"
+
+    def _project(self, edit: Edit, window: _Window, transcript: Transcript) -> Any:
+        from ferro_hgvs import FerroError, parse
+
+        def inside(start: int, end: int, /) -> str:
+            return window.read(self._bases, start, end)
+
+        name = genomic_name(window.name, window.turned(edit), inside)
         try:
-            return self._projector.project(genomic_name(window.name, window.turned(edit), inside), transcript.id)
+            # Normalised here already: its own normalising writes indels in repeats as CAG[4] and then has no p. name.
+            return self._projector.project_normalized(parse(name), transcript.id)
         except FerroError:
             # It says no to what it cannot name, such as an allele that reaches beyond the transcript.
             return None

@@ -3,6 +3,7 @@
 Coordinates are 0-based half-open, except `pos` and the numbers in names, which are 1-based.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,23 +55,34 @@ def genomic_name(accession: str, edit: Edit, bases: Bases, *, mitochondrial: boo
 
     Deletions, insertions and duplications are moved as far towards the 3' end of the forward strand as they go.
     """
-    shifted = shift_right(edit, bases)
+    described = describe(shift_right(edit, bases), bases, lambda position: str(position + 1))
+    return f"{accession}:{'m' if mitochondrial else 'g'}.{described}"
+
+
+def describe(shifted: Edit, bases: Bases, number: Callable[[int], str]) -> str:
+    """What follows ``g.`` or ``c.`` for an edit that has been shifted.
+
+    Args:
+        shifted: The edit.
+        bases: Reads the sequence that the edit is on.
+        number: How a position (0-based) is called in the name.
+    """
     start, end, inserted = shifted.start, shifted.end, shifted.inserted
     deleted = bases(start, end)
-    where = f"{start + 1}" if end - start == 1 else f"{start + 1}_{end}"
     if len(deleted) == len(inserted) == 1:
-        what = f"{start + 1}{deleted}>{inserted}"
-    elif not inserted:
-        what = f"{where}del"
-    elif deleted:
+        return f"{number(start)}{deleted}>{inserted}"
+
+    def span(first: int, last: int) -> str:
+        return number(first) if first == last else f"{number(first)}_{number(last)}"
+
+    if not inserted:
+        return f"{span(start, end - 1)}del"
+    if deleted:
         is_inverted = len(deleted) > 1 and inserted == reverse_complement(deleted)
-        what = f"{where}inv" if is_inverted else f"{where}delins{inserted}"
-    elif bases(max(0, start - len(inserted)), start) == inserted:
-        first = start - len(inserted) + 1
-        what = f"{first}dup" if first == start else f"{first}_{start}dup"
-    else:
-        what = f"{start}_{start + 1}ins{inserted}"
-    return f"{accession}:{'m' if mitochondrial else 'g'}.{what}"
+        return f"{span(start, end - 1)}{'inv' if is_inverted else 'delins' + inserted}"
+    if bases(max(0, start - len(inserted)), start) == inserted:
+        return f"{span(start - len(inserted), start - 1)}dup"
+    return f"{number(start - 1)}_{number(start)}ins{inserted}"
 
 
 def shift_right(edit: Edit, bases: Bases) -> Edit:

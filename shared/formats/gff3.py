@@ -74,7 +74,7 @@ def parse_row(columns: list[str], file_name: str, number: int) -> Feature:
         raise _bad(file_name, number, f"has phase '{phase}', expected 0, 1, 2 or a dot")
     attributes: dict[str, str] = {}
     for pair in rest.split(";"):
-        key, equals, value = pair.strip().partition("=")
+        key, equals, value = pair.lstrip().partition("=")
         if equals:
             attributes[key] = unquote(value) if "%" in value else value
         elif key:

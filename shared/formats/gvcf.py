@@ -1,6 +1,7 @@
 """GVCF lines of one sample: reference blocks, cut and joined so that shards leave no trace.
 
-A block says that every position from POS to INFO/END (1-based, closed) looks like the reference, with a depth of at least
+A block says that every position from POS to INFO/END (1-based, closed) looks like the reference, with a depth
+of at least
 INFO/MIN_DP reads; the depths of all its positions lie in one depth band.
 """
 
@@ -52,7 +53,8 @@ def parse_block(line: str) -> ReferenceBlock | None:
     info = dict(item.split("=", 1) for item in columns[7].split(";") if "=" in item)
     if "MIN_DP" not in info or columns[8] != "GT:DP":
         raise PermanentError(
-            f"GVCF record {columns[0]}:{columns[1]} has no ALT and is no reference block (INFO '{columns[7]}', FORMAT "
+            f"GVCF record {columns[0]}:{columns[1]} has no ALT and is no reference block (INFO '{columns[7]}', "
+            f"FORMAT "
             f"'{columns[8]}'). Was it written by another version of bcftools?"
         )
     genotype = columns[9].split(":", 1)[0]

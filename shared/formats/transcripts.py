@@ -73,6 +73,33 @@ class Transcript:
         start, final = self.transcript_index(first), self.transcript_index(last)
         return None if start is None or final is None else (start, final + 1)
 
+    def coding_number(self, position: int) -> str | None:
+        """How c. (n. when non-coding) calls a genome position, such as ``76``, ``-5``, ``*7`` or ``93+1``.
+
+        None outside the transcript. An intron's first half counts from the exon before it, its second from the next.
+        """
+        index = self.transcript_index(position)
+        offset = 0
+        if index is None:
+            before = max((end - 1 for _, end in self.exons if end <= position), default=None)
+            after = min((start for start, _ in self.exons if start > position), default=None)
+            if before is None or after is None:
+                return None
+            near, far = (before, after) if self.strand == "+" else (after, before)
+            is_first_half = abs(position - near) <= abs(far - position)
+            index = self.transcript_index(near if is_first_half else far)
+            offset = abs(position - near) if is_first_half else -abs(far - position)
+            assert index is not None
+        start, end = self.coding_bounds() or (0, self.transcript_length)
+        coding = str(index - start + 1 if index >= start else index - start)
+        text = f"*{index - end + 1}" if index >= end else coding
+        return f"{text}{offset:+d}" if offset else text
+
+    @property
+    def transcript_length(self) -> int:
+        """Bases of all exons."""
+        return sum(end - start for start, end in self.exons)
+
     def genome_of_coding_name(self, text: str) -> int | None:
         """The genome position of a c. (n. when non-coding) position such as ``76``, ``-5``, ``*7`` or ``93+1``."""
         match = _C_POSITION.fullmatch(text)

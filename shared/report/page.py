@@ -15,6 +15,7 @@ from shared.domain.report_case import FileRole, ReportCase, consequence_by_gene,
 from shared.domain.wording import (
     DISCLAIMER,
     LIMITS,
+    assembly_name,
     conclude,
     depth_sentence,
     named_conditions,
@@ -61,6 +62,7 @@ def render_page(case: ReportCase) -> str:
         conclusion=conclude(case),
         rows=[_row(finding) for finding in case.findings],
         withheld=[_row(finding) for finding in case.withheld],
+        assembly=assembly_name(case),
         studied=studied_regions(case),
         uncalled=uncalled_regions(case),
         depth=depth_sentence(case),
@@ -126,7 +128,12 @@ def _patient(case: ReportCase) -> str:
 
 
 def _time(time: datetime | None) -> str:
-    """A time to the minute with its zone; to the day when it has none; empty when unknown."""
+    """A time to the minute with its offset; to the day when it has none; empty when unknown."""
     if time is None:
         return ""
-    return f"{time:%Y-%m-%d %H:%M} {time.tzname()}" if time.tzinfo else f"{time:%Y-%m-%d}"
+    if time.tzinfo is None:
+        return f"{time:%Y-%m-%d}"
+    # The name of a zone depends on how the time was read; its offset does not.
+    offset = f"{time:%z}"
+    zone = "UTC" if offset == "+0000" else f"UTC{offset[:3]}:{offset[3:5]}"
+    return f"{time:%Y-%m-%d %H:%M} {zone}"

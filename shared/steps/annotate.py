@@ -24,7 +24,7 @@ from shared.formats.clinvar import ClinVarTable
 from shared.formats.contig_names import is_mitochondrial
 from shared.formats.gene_models import gene_models_version, is_prepared, to_ensembl_gff3
 from shared.formats.gff3 import open_text
-from shared.steps.annotate_batch import LOCAL_TAG, BatchAnnotator, Line, compound_entries
+from shared.steps.annotate_batch import ANCHOR_ID, LOCAL_TAG, BatchAnnotator, Line, compound_entries
 
 __all__ = ["AnnotationFiles", "AnnotationSummary", "annotate_vcf", "read_annotated"]
 
@@ -33,8 +33,8 @@ _VARYING_HEADER = re.compile(
 )
 """Header lines that hold dates, paths or command lines, and contigs, which are written from the reference."""
 
-_MITOCHONDRIAL_CODE = "1"
-"""bcftools csq's number (0-based) of NCBI translation table 2, the vertebrate mitochondrial code."""
+_MITOCHONDRIAL_CODE = "2"
+"""NCBI translation table 2, the vertebrate mitochondrial code."""
 
 _BATCH = 1000
 """Records annotated together: enough that loading transcripts costs little, few enough that memory stays flat."""
@@ -91,7 +91,7 @@ def annotate_vcf(
     """
     with TemporaryDirectory(dir=out.parent, prefix="annotate-") as folder:
         scratch = Path(folder)
-        taken = _take_in(vcf, contigs, sample, scratch / "input.vcf")
+        taken = _take_in(vcf, reference.fasta, contigs, sample, scratch / "input.vcf")
         normalised = scratch / "normalised.bcf"
         run_bcftools(
             "norm", "--no-version", "-m", "-any", "-f", str(reference.fasta), "-Ou", "-o", str(normalised),
@@ -126,8 +126,16 @@ class _Taken:
     contigs: frozenset[str]
 
 
-def _take_in(vcf: Path, contigs: Sequence[Contig], sample: str, target: Path) -> _Taken:
-    """Check the called VCF and copy it: a header that always reads the same, and the sites' depths kept."""
+def _take_in(vcf: Path, fasta: Path, contigs: Sequence[Contig], sample: str, target: Path) -> _Taken:
+    """Check the called VCF and copy it: a header that always reads the same, and the sites' depths kept.
+
+    Each contig begins with a record without ALT at pos 1, which `read_lines` leaves out again: bcftools csq keeps the
+    first pos of a contig in a static variable, so that in one process a second file is refused as unsorted when it
+    begins before the first one did. With such a record, all begin at 1.
+    """
+    from pysam import FastaFile
+
+    bases = FastaFile(str(fasta))
     known = {contig.name for contig in contigs}
     records = alleles = skipped = 0
     seen: set[str] = set()
@@ -155,7 +163,11 @@ def _take_in(vcf: Path, contigs: Sequence[Contig], sample: str, target: Path) ->
                 # bcftools norm moves symbolic alleles without END to the contig's start: they are counted, not named.
                 skipped += len(alts)
                 continue
-            seen.add(columns[0])
+            columns[3:5] = columns[3].upper(), columns[4].upper()
+            if columns[0] not in seen:
+                seen.add(columns[0])
+                base = bases.fetch(columns[0], 0, 1).upper()
+                copy.write(f"{columns[0]}\t1\t{ANCHOR_ID}\t{base}\t.\t.\t.\t.\tGT\t./.\n")
             values = dict(zip(columns[8].split(":"), columns[9].split(":"), strict=False))
             called = {int(copy) for copy in re.split(r"[/|]", values.get("GT", ".")) if copy.isdigit()}
             alleles += sum(1 for index in called if index > 0 and alts[index - 1] != "*")
@@ -210,7 +222,8 @@ def _consequences(
     for name, targets in parts:
         code = ("-C", _MITOCHONDRIAL_CODE) if name == "mitochondrion" else ()
         alone, whole = scratch / f"{name}.alone.bcf", scratch / f"{name}.vcf"
-        common = ("csq", "--no-version", "-f", str(fasta), "-g", str(genes), *code)
+        # --force: contigs without genes, and single transcripts that make no sense, are passed over.
+        common = ("csq", "--no-version", "--force", "-f", str(fasta), "-g", str(genes), *code)
         only = ("-t", targets) if targets else ()
         run_bcftools(
             *common, *only, "--local-csq", "-s", "-", "-c", LOCAL_TAG, "-Ou", "-o", str(alone), str(normalised)

@@ -20,6 +20,11 @@ from shared.formats.transcripts import Transcript, open_gene_models, read_transc
 LOCAL_TAG = "LCSQ"
 """INFO field of the consequence of an allele alone; used here and not written."""
 
+ANCHOR_ID = "contig-start"
+"""ID of the records that begin each contig for bcftools csq; they are no part of the sample's variants."""
+
+_STRUCTURAL = frozenset({"feature_truncation", "feature_elongation"})
+
 _NEAR = 20_000
 """Records this near (bp) are looked up together: reading on is cheaper than seeking again."""
 
@@ -96,11 +101,14 @@ class Line:
 
 
 def read_lines(source: Path) -> Iterator[Line]:
-    """The records of a VCF file."""
+    """The records of a VCF file, without those that begin its contigs."""
     with open_text(source) as lines:
         for line in lines:
-            if not line.startswith("#"):
-                yield Line(tuple(line.rstrip("\n").split("\t")))
+            if line.startswith("#"):
+                continue
+            columns = line.rstrip("\n").split("\t")
+            if columns[2] != ANCHOR_ID:
+                yield Line(tuple(columns))
 
 
 def compound_entries(sources: Sequence[Path]) -> dict[tuple[str, int], list[BcsqEntry]]:
@@ -184,32 +192,41 @@ class BatchAnnotator:
 
     def _consequences(self, line: Line, transcripts: dict[str, Transcript], namer: CodingNamer) -> dict[str, str]:
         info = line.info
-        touching = [one for one in transcripts.values() if _touches(line, one)]
-        alone = _spread(parse_bcsq(info.get(LOCAL_TAG, ""))[0], touching)
+        edit = edit_of(line.pos, line.ref, line.alt)
+        start, end = edit.start, max(edit.end, edit.start + 1)
+        touching = [one for one in transcripts.values() if start < one.end and end > one.start]
+        by_id = {transcript.id: transcript for transcript in touching}
+        # bcftools csq looks a few bases beyond a transcript's ends; what does not touch it is no consequence of it.
+        alone = [
+            _plain(entry, line, by_id[entry.transcript])
+            for entry in _spread(parse_bcsq(info.get(LOCAL_TAG, ""))[0], touching)
+            if entry.transcript in by_id
+        ]
         if not alone:
             return {}
         shown = {entry.transcript: entry for entry in alone}
         if line.is_phased:
-            shown |= {entry.transcript: entry for entry in _spread(self._of_haplotype(line), touching)}
+            shown |= {
+                entry.transcript: _plain(entry, line, by_id[entry.transcript])
+                for entry in _spread(self._of_haplotype(line), touching)
+                if entry.transcript in by_id
+            }
         locally = {entry.transcript: entry for entry in alone}
-        by_id = {transcript.id: transcript for transcript in touching}
         names: dict[str, TranscriptNames] = {}
         for entry in shown.values():
-            transcript = by_id.get(entry.transcript)
-            if transcript is None:
-                continue
-            named = CodingNames()
-            if local := locally.get(transcript.id):
-                named = namer.names(line.pos, line.ref, line.alt, transcript, local)
+            transcript = by_id[entry.transcript]
+            local = locally.get(transcript.id)
+            named = namer.names(line.pos, line.ref, line.alt, transcript, local) if local else CodingNames()
             # A haplotype's consequence is not what the allele's own protein name says.
             differs = entry.is_compound and local is not None and entry.amino_acids != local.amino_acids
             names[transcript.id] = TranscriptNames(
                 transcript.id, transcript.name, transcript.gene_id, named.coding, "" if differs else named.protein
             )
-        entries = sorted(shown.values(), key=lambda entry: _preference(entry, by_id.get(entry.transcript)))
-        listed = [names[entry.transcript] for entry in entries if entry.transcript in names]
-        result = {"BCSQ": ",".join(_text(entry, by_id) for entry in entries)}
-        return result | ({"HGVS": ",".join(str(name) for name in listed)} if listed else {})
+        entries = sorted(shown.values(), key=lambda entry: _preference(entry, by_id[entry.transcript]))
+        return {
+            "BCSQ": ",".join(_text(entry, by_id[entry.transcript]) for entry in entries),
+            "HGVS": ",".join(str(names[entry.transcript]) for entry in entries),
+        }
 
     def _of_haplotype(self, line: Line) -> list[BcsqEntry]:
         """What bcftools csq says of the allele's haplotype, with references to other records followed."""
@@ -236,11 +253,6 @@ def _stretches(batch: Sequence[Line]) -> Iterator[tuple[int, int]]:
     yield start, end
 
 
-def _touches(line: Line, transcript: Transcript) -> bool:
-    edit = edit_of(line.pos, line.ref, line.alt)
-    return edit.start < transcript.end and max(edit.end, edit.start + 1) > transcript.start
-
-
 def _spread(entries: Sequence[BcsqEntry], touching: Sequence[Transcript]) -> list[BcsqEntry]:
     """The entries, with one per transcript in place of those that bcftools writes once for all of a gene's introns."""
     named = {entry.transcript for entry in entries}
@@ -257,16 +269,32 @@ def _spread(entries: Sequence[BcsqEntry], touching: Sequence[Transcript]) -> lis
     return result
 
 
-def _preference(entry: BcsqEntry, transcript: Transcript | None) -> tuple[int, bool, bool, str]:
+def _plain(entry: BcsqEntry, line: Line, transcript: Transcript) -> BcsqEntry:
+    """The entry in terms that say what happens to the protein.
+
+    For deletions with other bases in their place, bcftools csq says ``feature_truncation`` or ``feature_elongation``,
+    in introns too, terms that the Sequence Ontology has for structural variants.
+    """
+    words = tuple(word for word in entry.words if word.removeprefix("*") not in _STRUCTURAL)
+    if len(words) == len(entry.words):
+        return entry
+    if not words:
+        edit = edit_of(line.pos, line.ref, line.alt)
+        touches_exon = any(
+            start < max(edit.end, edit.start + 1) and end > edit.start for start, end in transcript.exons
+        )
+        within = "inframe_altering" if entry.amino_acids else "coding_sequence"
+        words = (within if touches_exon else "intron",)
+    return replace(entry, words=words)
+
+
+def _preference(entry: BcsqEntry, transcript: Transcript) -> tuple[int, bool, bool, str]:
     """The most severe first; among equals the MANE Select transcript, then coding ones, then by id."""
-    is_mane = transcript is not None and transcript.is_mane_select
-    return severity(entry.terms[0]), not is_mane, entry.biotype != "protein_coding", entry.transcript
+    return severity(entry.terms[0]), not transcript.is_mane_select, entry.biotype != "protein_coding", entry.transcript
 
 
-def _text(entry: BcsqEntry, transcripts: dict[str, Transcript]) -> str:
+def _text(entry: BcsqEntry, transcript: Transcript) -> str:
     head = "|".join(("&".join(entry.words), entry.gene, entry.transcript, entry.biotype))
     if not entry.amino_acids:
         return head
-    transcript = transcripts.get(entry.transcript)
-    strand = transcript.strand if transcript else ""
-    return f"{head}|{strand}|{entry.amino_acids}|{entry.dna_change}"
+    return f"{head}|{transcript.strand}|{entry.amino_acids}|{entry.dna_change}"

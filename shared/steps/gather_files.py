@@ -34,7 +34,8 @@ class GatheredVcf:
         path: BGZF-compressed VCF.
         index: Tabix index.
         records_in: Records in the shards' files.
-        merged: Records that vanished into another: the same allele found from two sides of a border or twice in a repeat
+        merged: Records that vanished into another: the same allele found from two sides of a border or twice
+        in a repeat
             (VCF), or a block that went on behind a border (GVCF).
         records: Records in `path`; always `records_in - merged`.
     """
@@ -76,7 +77,8 @@ def _samtools(command: str, *arguments: str) -> None:
 def gather_vcfs(vcfs: Sequence[Path], out: Path) -> GatheredVcf:
     """Merge the shards' variant files, in shard order, into one sorted VCF, and index.
 
-    A record that left-aligning moved across a border goes where it belongs, and of records with the same contig, POS, REF
+    A record that left-aligning moved across a border goes where it belongs, and of records with the same
+    contig, POS, REF
     and ALT the one with the highest QUAL stays.
 
     Raises:
@@ -106,7 +108,7 @@ _Key = tuple[int, int, str, str]
 
 
 def _in_order(records: Iterator[bytes], contigs: dict[str, int]) -> Iterator[tuple[_Key, bytes]]:
-    """Sort records that are sorted but for a window, by (contig, POS, REF, ALT), the highest QUAL first among equals."""
+    """Sort records that are sorted but for a window, by (contig, POS, REF, ALT); the highest QUAL first."""
     waiting: list[tuple[_Key, float, bytes]] = []
     last: _Key = (-1, 0, "", "")
     for line in records:
@@ -123,7 +125,8 @@ def _in_order(records: Iterator[bytes], contigs: dict[str, int]) -> Iterator[tup
             yield last, first[2]
         if key < last:
             raise LedgerError(
-                f"A variant at {contig}:{pos} comes after one that lies more than {_WINDOW_BP:,} bp further on; the shards' "
+                f"A variant at {contig}:{pos} comes after one that lies more than {_WINDOW_BP:,} bp further on; "
+                f"the shards' "
                 "files are not in shard order or not sorted."
             )
     while waiting:
@@ -154,7 +157,7 @@ def gather_gvcfs(gvcfs: Sequence[Path], out: Path) -> GatheredVcf:
                     joined = join(before, after, bands) if before and after else None
                     if joined:
                         counts[1] += 1
-                        text = f"{joined.line()}\n".encode() + rest  # noqa: PLW2901 - the piece goes on, its start joined
+                        text = f"{joined.line()}\n".encode() + rest  # noqa: PLW2901 - its start, joined
                     else:
                         yield held
                 elif held:
@@ -180,7 +183,8 @@ def _open(path: Path) -> IO[bytes]:
     """Open BGZF text for reading."""
     import gzip
 
-    return gzip.open(path, "rb")
+    opened: IO[bytes] = gzip.open(path, "rb")  # type: ignore[assignment]  # noqa: SIM115 - callers close it
+    return opened
 
 
 def _header(path: Path) -> tuple[list[str], int]:

@@ -43,9 +43,8 @@ def read_facts(plan: Plan, blobs: BlobStore, tasks: TaskRunner | None = None) ->
     attempts = _read_attempts(plan, tasks) if tasks is not None else None
     refs: list[MarkerRef] = []
     newest: datetime | None = None
-    work = naming.analysis_folder(plan.analysis)
     for container, prefix in (
-        *((Container.WORK, f"{work}{folder}") for folder in naming.MARKER_FOLDERS),
+        (Container.WORK, naming.analysis_folder(plan.analysis)),
         (Container.RESULTS, naming.results_folder(plan.sample, plan.analysis)),
     ):
         for facts in blobs.list(container, prefix):

@@ -68,7 +68,7 @@ def _fetch(name: str, file: BundleFile, blobs: BlobStore, folder: Path) -> None:
             found = partial.stat().st_size
             partial.unlink()
             raise TransientError(
-                f"reference/{name}/{file.path} has {found:,} bytes with SHA-256 {sha256.hexdigest()}; its manifest says "
-                f"{file.size:,} bytes with {file.sha256}. Install the bundle again if this persists."
+                f"reference/{name}/{file.path} has {found:,} bytes with SHA-256 {sha256.hexdigest()}; its manifest "
+                f"says {file.size:,} bytes with {file.sha256}. Install the bundle again if this persists."
             )
         shutil.move(partial, target)

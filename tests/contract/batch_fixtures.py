@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from azure.batch import BatchClient, models
 from azure.core.credentials import AzureNamedKeyCredential
+from azure.core.exceptions import HttpResponseError
 
 from infra.local.batch_service.auth import SharedKey
 from infra.local.batch_service.service import BatchService
@@ -25,6 +27,8 @@ ACCOUNT = "localbatch"
 KEY = base64.b64encode(b"a key for tests, known to everyone").decode()
 POOL = "workers"
 WAIT_SECONDS = 15.0
+NO_LIMIT = timedelta(days=10675199, hours=2, minutes=48, seconds=5, microseconds=477581)
+POLL = {"polling_interval": 0.05}
 
 _numbers = itertools.count(1)
 
@@ -135,6 +139,29 @@ class Account:
     def output(self, job_id: str, task_id: str = "t", name: str = "stdout.txt") -> str:
         """Return a file of a task."""
         return b"".join(self.client.download_task_file(job_id, task_id, name)).decode()
+
+
+def refusal(code, status, call, *args, **kwargs):
+    """Call, and return the error that must come."""
+    with pytest.raises(HttpResponseError) as caught:
+        call(*args, **kwargs)
+    assert caught.value.error is not None
+    assert (caught.value.error.code, caught.value.status_code) == (code, status)
+    return caught.value
+
+
+def task_options(task_id, command="/bin/true", **options):
+    """Return a task with a command line."""
+    return models.BatchTaskCreateOptions(id=task_id, command_line=command, **options)
+
+
+def text_or_nothing(account, job_id, name, task_id="t"):
+    """Return a file of a task that may not be there yet."""
+    try:
+        return account.output(job_id, task_id, name).strip()
+    except HttpResponseError as error:
+        error.response.close()  # a streamed answer stays open otherwise
+        return ""
 
 
 @pytest.fixture(scope="module")

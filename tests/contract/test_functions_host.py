@@ -257,11 +257,48 @@ def test_a_message_stays_hidden_while_its_function_runs_longer_than_the_hiding(s
         assert seen == ["long"]
         go_on.set()
         wait_until(lambda: queues.left("work") == 0)
-        assert invoker.counts("hold") == {"succeeded": 1, "failed": 0}
+        wait_until(lambda: invoker.counts("hold") == {"succeeded": 1, "failed": 0})
     finally:
         go_on.set()
         trigger.stop()
         invoker.close()
+
+
+def test_a_wake_up_ends_the_polling_delay(service):
+    queues = Queues(service)
+    seen = []
+
+    def look(msg):
+        seen.append(msg)
+
+    function = IndexedFunction("look", look, Binding("msg", "queueTrigger", {}), (), False, False, str)
+    invoker = Invoker("/app", None, lambda *_: None, threads=1)
+    trigger = QueueTrigger(function, service, f"{queues.prefix}-work", QueueSettings(), invoker)
+    asleep = threading.Event()
+
+    class Hour:
+        def found_work(self):
+            pass
+
+        def found_nothing(self):
+            asleep.set()
+            return 3600.0
+
+    trigger._delay = Hour()
+    trigger.start()
+    try:
+        assert asleep.wait(LIMIT_SECONDS)
+        queues.send("now")
+        trigger.wake()
+        wait_until(lambda: seen == ["now"])
+    finally:
+        trigger.stop()
+        invoker.close()
+
+
+def test_the_host_is_woken_over_http(url, queues):
+    assert httpx.post(f"{url}/local/wake/{queues.prefix}-work").status_code == 204
+    assert httpx.post(f"{url}/local/wake/unknown").status_code == 404
 
 
 def wait_until(condition):

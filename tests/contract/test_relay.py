@@ -17,7 +17,9 @@ from azure.core.messaging import CloudEvent
 from azure.eventgrid import EventGridPublisherClient
 from azure.storage.blob import BlobBlock, BlobServiceClient, ContainerClient, StandardBlobTier
 from azure.storage.queue import QueueServiceClient, TextBase64DecodePolicy
+from werkzeug.wrappers import Response
 
+from infra.local.http_server import BackgroundServer
 from infra.local.relay.service import DEFAULT_SUBSCRIPTIONS
 from shared.adapters.events import EventPublisher
 from shared.adapters.queues import HintQueues
@@ -193,6 +195,29 @@ def test_duplicates_have_the_same_id(place):
         place.write("a.json")
         first, second = place.blobs(2)
         assert first == second
+
+
+def test_the_functions_host_is_told_of_each_new_message(place):
+    told = []
+
+    def record(environ, start_response):
+        told.append((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
+        return Response(status=204)(environ, start_response)
+
+    with BackgroundServer(record, "127.0.0.1", 0) as server, place.relay("--wake", server.url):
+        place.write("a.json")
+        assert place.names(1) == ["a.json"]
+        end = time.monotonic() + LIMIT_SECONDS
+        while not told:
+            assert time.monotonic() < end
+        assert told == [("POST", f"/local/wake/{place.queue_name}")]
+
+
+def test_a_functions_host_that_is_not_there_is_no_matter(place):
+    with place.relay("--wake", "http://127.0.0.1:9"):
+        place.write("a.json")
+        place.write("b.json")
+        assert place.names(2) == ["a.json", "b.json"]
 
 
 def test_lost_events_are_lost_and_the_relay_goes_on(place):

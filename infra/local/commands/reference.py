@@ -5,6 +5,7 @@ from pathlib import Path
 
 from batch_worker.tasks.reference import BundleSources, install_bundle, make_bundle
 from shared.adapters.blobs import AzureBlobs
+from shared.adapters.identity import sign_in
 from shared.domain.reference import Assembly
 from shared.errors import PermanentError
 
@@ -45,11 +46,7 @@ def _make(args: argparse.Namespace) -> int:
 def _install(args: argparse.Namespace) -> int:
     if not (args.folder / "manifest.json").is_file():
         raise PermanentError(f"{args.folder} holds no manifest.json; make the bundle first (./run reference make).")
-    credential = None
-    if args.blob_uri:
-        from azure.identity import DefaultAzureCredential
-
-        credential = DefaultAzureCredential()
+    credential = sign_in() if args.blob_uri else None
     blobs = AzureBlobs.connect(args.connection_string, args.blob_uri, credential)
     manifest = install_bundle(args.folder, blobs, say=print)
     print(f"Bundle '{manifest.name}' is installed; orders name it in `reference`.")

@@ -138,6 +138,7 @@ class Invoker:
         self._loop_thread = threading.Thread(target=self._run_loop, name="function-loop", daemon=True)
         self._loop_thread.start()
         self._closed = threading.Event()
+        self._draining = threading.Event()
         if timeout_seconds is not None:
             threading.Thread(target=self._watch, name="function-timeouts", daemon=True).start()
 
@@ -178,6 +179,10 @@ class Invoker:
         with self._lock:
             return dict(self._counts.get(name, {"succeeded": 0, "failed": 0}))
 
+    def refuse_waiting(self) -> None:
+        """Start no run that has not begun: such a run is dropped without an outcome."""
+        self._draining.set()
+
     def drain(self, grace_seconds: float) -> bool:
         """Wait for the running invocations; whether all ended."""
         with self._lock:
@@ -200,6 +205,11 @@ class Invoker:
             work()
 
     def _call(self, run: _Invocation, arguments: dict[str, Any]) -> None:
+        if self._draining.is_set():
+            with self._lock:
+                self._running.discard(run)
+                self._lock.notify_all()
+            return
         run.started = time.monotonic()
         try:
             value = run.function.call(**arguments)

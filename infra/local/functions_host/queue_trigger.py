@@ -25,6 +25,7 @@ INVISIBLE_SECONDS = 600
 _POISON_SUFFIX = "-poison"
 _MIN_POLLING_SECONDS = 0.1
 _SPREAD = 0.2
+_JOIN_SECONDS = 5.0
 
 
 class PollingDelay:
@@ -120,11 +121,15 @@ class QueueTrigger:
 
     def release(self) -> None:
         """Make the messages that are still being worked on visible again, for another host."""
+        self._thread.join(_JOIN_SECONDS)  # it may be taking a last batch
         for held in self._all_held():
             with held.lock:
                 if not held.settled:
                     held.settled = True
-                    self._show_again(held, 0)
+                    try:
+                        self._show_again(held, 0)
+                    except AzureError as error:
+                        log.warning("%s: a message stays hidden for a while: %s", self.queue_name, _short(error))
 
     def renew(self) -> None:
         """Keep the messages that are being worked on hidden; called about once a second."""

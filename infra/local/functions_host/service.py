@@ -107,11 +107,12 @@ class FunctionsHost:
         threading.Thread(target=self._renew, name="renew", daemon=True).start()
 
     def stop(self, grace_seconds: float) -> None:
-        """Take no more work, wait for running functions, and release the messages of those that do not end."""
+        """Take no more work, wait for running functions, and release the messages of the others."""
         for queue in self._queues:
             queue.stop()
         for timer in self._timers:
             timer.stop()
+        self._invoker.refuse_waiting()
         if not self._invoker.drain(grace_seconds):
             log.warning("%d functions still run after %g s; left", self._invoker.running, grace_seconds)
         self._stopping.set()

@@ -2,13 +2,27 @@
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from function_app import app
 from shared.domain.ids import AnalysisId
-from shared.naming import DATA_CONTAINERS, Container, Queue, intake_blob, open_entry, plan_blob
+from shared.domain.work import ChunkKey
+from shared.naming import (
+    DATA_CONTAINERS,
+    Container,
+    Queue,
+    aligned_part,
+    called_data,
+    called_marker,
+    chunk_data,
+    intake_blob,
+    open_entry,
+    plan_blob,
+)
 from shared.settings import DATA_CONNECTION, AppSettings
 from tests.unit.infra.bicep_reader import BicepFile, Declaration, read_bicep
 
@@ -137,19 +151,19 @@ def test_batch_nodes_see_neither_the_uploads_nor_the_lake(main: BicepFile) -> No
     assert sorted(scopes) == ["nodeBlobContainers[index]", "registry"]
 
 
-def test_the_work_lifecycle_reaches_every_analysis_and_no_index() -> None:
-    rules = module("lifecycle").value("deleteRules", workContainer="work", workDeleteAfterDays=14)
-    prefixes = [prefix for rule in rules for prefix in rule["definition"]["filters"]["prefixMatch"]]
+def test_the_work_lifecycle_reaches_all_data_and_neither_a_marker_nor_an_index() -> None:
+    rule = module("lifecycle").value("deleteRule", workContainer="work", workDeleteAfterDays=14)
+    prefixes = rule["definition"]["filters"]["prefixMatch"]
 
     def reached(blob: object) -> bool:
         return any(str(blob).startswith(prefix) for prefix in prefixes)
 
-    for digit in "0123456789abcdef":
-        analysis = AnalysisId(digit * 24)
-        assert reached(plan_blob(analysis))
-        assert not reached(open_entry(analysis))
-    assert not reached(intake_blob("abc", "0" * 24))
-    assert all(len(rule["definition"]["filters"]["prefixMatch"]) <= 10 for rule in rules)  # Azure's limit
+    analysis = AnalysisId("0123456789abcdef01234567")
+    chunk = ChunkKey("L1", 0)
+    for data in (chunk_data(analysis, chunk), aligned_part(analysis, chunk, 0), called_data(analysis, 0, "bam")):
+        assert reached(data)
+    for kept in (plan_blob(analysis), open_entry(analysis), intake_blob("abc", "0" * 24), called_marker(analysis, 0)):
+        assert not reached(kept)
 
 
 # --- event subscriptions ---
@@ -220,6 +234,18 @@ def test_the_app_settings_name_every_service_of_the_cloud(app_settings: dict[str
     assert {f"{DATA_CONNECTION}__credential", f"{DATA_CONNECTION}__clientId"} <= set(app_settings)
 
 
+@cache
+def bindings() -> list[dict[str, Any]]:
+    """All bindings of the function app; an app can be indexed once only."""
+    return [binding for function in app.get_functions() for binding in function.get_bindings_dict()["bindings"]]
+
+
+def test_every_setting_that_a_binding_names_is_an_app_setting(app_settings: dict[str, Any]) -> None:
+    named = set(re.findall(r"%(\w+)%", str(bindings())))
+    assert named
+    assert named <= set(app_settings)
+
+
 def test_no_app_setting_is_a_key_or_a_connection_string_of_the_local_stack(app_settings: dict[str, Any]) -> None:
     local = ("data_connection", "lake_connection", "batch_account", "batch_key", "completed_topic_key")
     assert set(app_settings).isdisjoint({alias(field) for field in local})
@@ -243,10 +269,7 @@ def test_the_codes_settings_accept_what_the_cloud_gives_them(
     not (ROOT / "function_app" / "app.py").exists(), reason="the function app has no functions to compare with yet"
 )
 def test_every_queue_trigger_reads_a_queue_that_is_made_and_every_queue_is_read() -> None:
-    from function_app.app import app
-
-    bindings = [binding for function in app.get_functions() for binding in function.get_bindings_dict()["bindings"]]
-    triggers = [binding for binding in bindings if binding["type"] == "queueTrigger"]
+    triggers = [binding for binding in bindings() if binding["type"] == "queueTrigger"]
     assert sorted(trigger["queueName"] for trigger in triggers) == sorted(Queue)
     assert {trigger["connection"] for trigger in triggers} == {DATA_CONNECTION}
 

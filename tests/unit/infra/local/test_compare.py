@@ -46,7 +46,7 @@ def test_a_file_is_equal_to_itself(tmp_path: Path, fasta: Path) -> None:
 
 
 def test_missed_and_wrong_calls_lower_recall_and_precision(tmp_path: Path, fasta: Path) -> None:
-    score = scores(tmp_path, fasta, ["3 G A 0|1", "14 C T 0|1"], ["3 G A 0/1", "20 A G 0/1", "30 A G 0/1"])[
+    score = scores(tmp_path, fasta, ["3 G A 0|1", "14 C T 0|1"], ["3 G A 0/1", "20 A G 0/1", "30 C G 0/1"])[
         "SNV", "all"
     ]
     assert (score.recall, score.precision, score.f1) == (1 / 2, 1 / 3, 2 / 5)

@@ -4,7 +4,7 @@ import gzip
 import json
 import re
 from collections import Counter
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -144,7 +144,7 @@ def test_introns_start_with_gt_and_end_with_ag(data: DemoData) -> None:
     assert len(exons) == 5, "four coding genes and one that is not"
     for contig, strand, parts in exons.values():
         assert 2 <= len(parts) <= 5
-        for (_, start), (end, _) in zip(parts, parts[1:], strict=False):
+        for (_, start), (end, _) in pairwise(parts):
             intron = spliced(genome[contig], strand, [(start, end)])
             assert (intron[:2], intron[-2:]) == ("GT", "AG")
 

@@ -1,7 +1,10 @@
 """How the lake's address and credential become options of delta-rs; the tables themselves: contract tests."""
 
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +14,7 @@ from shared.adapters.delta import STORAGE_SCOPE, DeltaLake, parse_blob_uri, pars
 from shared.errors import PermanentError, TransientError
 
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+ROOT = Path(__file__).parents[4]
 AZURITE = (
     f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={KEY};"
     "BlobEndpoint=http://127.0.0.1:{port}/devstoreaccount1;QueueEndpoint=http://127.0.0.1:1/devstoreaccount1;"
@@ -63,6 +67,15 @@ def test_a_blob_endpoint_gives_account_and_endpoint() -> None:
 def test_what_is_no_blob_endpoint_is_refused(uri: str) -> None:
     with pytest.raises(PermanentError, match="a blob endpoint such as"):
         parse_blob_uri(uri)
+
+
+def test_importing_the_lake_loads_no_heavy_library() -> None:
+    program = (
+        "import sys, shared.adapters.delta, shared.lake.rows\n"
+        "print(sorted({'deltalake', 'pyarrow', 'azure.identity'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n", "the function app imports both at its start"
 
 
 def test_a_lake_without_an_address_or_an_identity_is_refused() -> None:

@@ -80,10 +80,24 @@ def test_a_retry_puts_the_same_resources_or_finds_them_by_an_identifier_they_hav
             assert "id" not in resource
 
 
-def test_a_condition_escapes_what_would_change_its_meaning():
-    bundle = build_bundle(report_cases.patient_by_identifier(), PAGE)
-    (patient,) = (entry for entry in entries_of(bundle) if entry["resource"]["resourceType"] == "Patient")
-    assert patient["request"]["ifNoneExist"] == "identifier=https%3A%2F%2Fehr.example%2Fmrn%7CMRN%201%7C2"
+@pytest.mark.parametrize(
+    ("value", "condition"),
+    [
+        ("MRN 12", "MRN%2012"),
+        ("1&_x=2", "1%26_x%3D2"),
+        ("12,34", "12%5C%2C34"),
+        ("1|2", "1%5C%7C2"),
+        ("1$2\\3", "1%5C%242%5C%5C3"),
+    ],
+)
+def test_a_condition_escapes_what_would_make_it_find_another_patient(value, condition):
+    identified = plan(patient={"identifier": {"system": "https://ehr.example/mrn", "value": value}})
+    (patient,) = (
+        entry
+        for entry in entries_of(build_bundle(case(frozen=identified), PAGE))
+        if entry["resource"]["resourceType"] == "Patient"
+    )
+    assert patient["request"]["ifNoneExist"] == f"identifier=https%3A%2F%2Fehr.example%2Fmrn%7C{condition}"
 
 
 @every_case
@@ -204,7 +218,7 @@ def test_a_patient_known_by_identifier_is_found_or_made_with_nothing_else():
     (patient,) = resources(build_bundle(report_cases.patient_by_identifier(), PAGE), "Patient")
     assert patient == {
         "resourceType": "Patient",
-        "identifier": [{"system": "https://ehr.example/mrn", "value": "MRN 1|2"}],
+        "identifier": [{"system": "https://ehr.example/mrn", "value": "MRN 12"}],
     }
 
 

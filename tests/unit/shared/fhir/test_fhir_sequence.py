@@ -1,7 +1,7 @@
 """Names of alleles and sequences."""
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shared.domain.reference import Assembly, ContigEntry
@@ -70,8 +70,7 @@ def test_a_genomic_name_stands_on_the_contigs_accession(hgvs_g, expected):
 
 @given(st.integers(1, 10**6), BASES, BASES)
 def test_a_description_turns_the_reference_into_the_alternative(pos, ref, alt):
-    if ref == alt or ref[0] != alt[0] and min(len(ref), len(alt)) > 1 and ref[-1] == alt[-1]:
-        return
+    assume(ref != alt)
     text = describe_allele(Allele("1", pos, ref, alt))
     assert apply(text, pos, ref) == alt
 

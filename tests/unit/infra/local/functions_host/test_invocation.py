@@ -122,6 +122,28 @@ def test_a_run_over_its_timeout_has_failed_and_its_late_result_is_ignored():
     assert counts == {"succeeded": 0, "failed": 1}
 
 
+def test_a_run_that_has_not_begun_when_the_host_stops_never_begins():
+    begun, go_on, calls = threading.Event(), threading.Event(), []
+
+    def hold(msg):
+        calls.append(msg)
+        begun.set()
+        go_on.wait(LIMIT_SECONDS)
+
+    invoker = Invoker("/app", None, lambda *_: None, threads=1)
+    try:
+        for name in ("first", "second"):
+            invoker.start(function(hold), name, lambda _: None, "test")
+        assert begun.wait(LIMIT_SECONDS)
+        invoker.refuse_waiting()
+        go_on.set()
+        assert invoker.drain(LIMIT_SECONDS)
+        assert calls == ["first"]
+    finally:
+        go_on.set()
+        invoker.close()
+
+
 def test_a_queue_message_has_the_metadata_of_the_worker():
     message = queue_argument(function(lambda msg: None), b"text", METADATA)
     assert isinstance(message, func.QueueMessage)
