@@ -74,7 +74,7 @@ def make_bundle(
         genes = out_dir / GENES_NAME
         summary = to_ensembl_gff3(sources.genes, genes, contigs)
         say(f"  {summary.genes:,} genes, {summary.transcripts:,} transcripts, {summary.coding:,} of them coding")
-        versions["genes"] = f"{summary.flavour} {summary.version}".strip()
+        versions["genes"] = summary.version
         roles |= {genes: Role.GENES, genes.with_name(genes.name + ".tbi"): Role.GENES_INDEX}
     if sources.clinvar:
         say(f"normalising {sources.clinvar.name}")

@@ -53,8 +53,8 @@ class Part:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        with self.log.open("a", encoding="utf-8") as log:
-            for line in self._process.stdout:
+        with self._process.stdout as lines, self.log.open("a", encoding="utf-8") as log:
+            for line in lines:
                 log.write(line)
                 log.flush()
                 self._last.append(line.rstrip())

@@ -136,8 +136,8 @@ _REPORTED_FILES = {
     Result.ANNOTATED_VCF: (FileRole.VARIANTS, "application/gzip"),
     Result.ANNOTATED_VCF_INDEX: (FileRole.VARIANTS_INDEX, "application/octet-stream"),
     Result.GVCF: (FileRole.ALL_SITES, "application/gzip"),
-    Result.BAM: (FileRole.ALIGNMENTS, "application/octet-stream"),
 }
+"""The alignments are not among them: the size of their file depends on how the work was cut, and a report must not."""
 
 
 def _data_files(
