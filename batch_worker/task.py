@@ -56,10 +56,10 @@ def run_task(work: Work, analysis: AnalysisId, attempt: int, context: TaskContex
     """Run a unit of work to its marker, once: what is done or has failed for good is not done again."""
     blobs = context.blobs
     record = naming.failure_record(analysis, work, attempt)
-    if blobs.facts(record) is not None:
-        log.warning("%s failed for good before; see %s", work, record)
-        return ExitStatus.BAD_DATA
     try:
+        if blobs.facts(record) is not None:
+            log.warning("%s failed for good before; see %s", work, record)
+            return ExitStatus.BAD_DATA
         plan = read_plan(analysis, blobs)
         marker = _marker_of(work, plan)
         if blobs.facts(marker) is not None:

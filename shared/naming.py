@@ -105,7 +105,7 @@ def parse_open_entry(name: str) -> AnalysisId:
 
 
 def intake_blob(sample: str, order_digest: str) -> BlobRef:
-    """The files that an order which names none was given, frozen when it was first seen."""
+    """The files that an upload of an order is for, frozen when it was first seen; the digest tells uploads apart."""
     return BlobRef(Container.WORK, f"intake/{sample}/{order_digest}")
 
 

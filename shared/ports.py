@@ -71,7 +71,8 @@ class BlobStore(Protocol):
 
         Args:
             content: As `BlobFacts.content`; when given and the blob has changed, opening or reading raises
-                PermanentError, so that no half-old, half-new file is read.
+                PermanentError, so that no half-old, half-new file is read. When left out, a change while it is read
+                raises TransientError: reading it again from the start may go well.
         """
         ...
 

@@ -48,12 +48,17 @@ class Reconciler:
 
     def on_landing(self, sample: str) -> Drop:
         """Look at a sample's landing folder again."""
-        drop = ingest(sample, self._services, self._settings.result_settings, self._settings.layout)
+        drop = ingest(
+            sample,
+            self._services,
+            self._settings.result_settings,
+            self._settings.layout,
+            tell_refusal=lambda refused: self._tell_failure(refused, "ingest"),
+        )
         if drop.plan is not None:
             log.info("drop complete: analysis %s", drop.plan.analysis)
         elif drop.refused_id is not None:
             log.warning("drop refused: %s: %s", drop.refused_id, drop.refused)
-            self._tell_failure(drop.refused_id, "ingest")
         return drop
 
     def on_marker(self, ref: MarkerRef, *, is_last_try: bool = False) -> list[Action]:
@@ -152,7 +157,7 @@ class Reconciler:
             case Stop(record):
                 self._stop(plan, record)
             case Close():
-                blobs.remove(naming.open_entry(plan.analysis))
+                self._close(plan)
 
     def _work(self, plan: Plan, facts: Facts, action: ContinueSplit | RunStep, *, is_last_try: bool) -> None:
         """Do long work in this function, claimed, so that a doubled event does not do it twice."""
@@ -241,6 +246,17 @@ class Reconciler:
         self._services.blobs.create(naming.result_marker(plan.sample, plan.analysis, Stage.FAILED), marker.to_json())
         self._tell_failure(plan.analysis, record.work)
         self._services.blobs.remove(naming.open_entry(plan.analysis))
+
+    def _close(self, plan: Plan) -> None:
+        """Take an ended analysis off the index; as long as it is there, subscribers may not know of its failure."""
+        blobs = self._services.blobs
+        entry = naming.open_entry(plan.analysis)
+        if blobs.facts(entry) is None:
+            return
+        failed = blobs.find(naming.result_marker(plan.sample, plan.analysis, Stage.FAILED))
+        if failed is not None:
+            self._tell_failure(plan.analysis, FailedMarker.model_validate_json(failed).work)
+        blobs.remove(entry)
 
     def _tell_failure(self, analysis: AnalysisId, work: str) -> None:
         self._services.publisher.publish(

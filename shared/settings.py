@@ -113,6 +113,23 @@ class AppSettings(StorageSettings):
     max_attempts: Annotated[int, Field(alias="MAX_ATTEMPTS", ge=1)] = RetryPolicy().max_attempts
     retry_seconds: Annotated[int, Field(alias="RETRY_SECONDS", ge=0)] = RetryPolicy().first_delay_seconds
 
+    @model_validator(mode="after")
+    def _chunks_are_whole_batches(self) -> Self:
+        if self.chunk_pairs % self.batch_pairs:
+            raise ValueError(
+                f"CHUNK_PAIRS {self.chunk_pairs:,} is no multiple of BATCH_PAIRS {self.batch_pairs:,}: a chunk is a "
+                "whole number of alignment batches, so that results do not depend on where reads are cut"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _queues_and_lake_are_named(self) -> Self:
+        if not self.data_connection and not self.data_queue_uri:
+            raise ValueError("no queue endpoint: set DATA_STORAGE__queueServiceUri beside DATA_STORAGE__blobServiceUri")
+        if not self.lake_connection and not self.lake_blob_uri:
+            raise ValueError("no lake storage: set LAKE_STORAGE or LAKE_STORAGE__blobServiceUri")
+        return self
+
     @property
     def worker_environment(self) -> dict[str, str]:
         """The variables of a task: where the data account is, and as whom to reach it."""

@@ -1,7 +1,7 @@
 """A small deterministic world for engine tests: a genome with awkward places, a donor, and read pairs.
 
-Awkward on purpose: an exact copy of a segment, microsatellites with indels, an N run, a contig shorter than a shard, duplicates
-of both kinds (a pair's and a single read's), reads of no origin, chimeras, overlapping mates.
+Awkward on purpose: an exact copy of a segment, microsatellites with indels, an N run, a contig shorter than a shard,
+duplicates of both kinds (a pair's and a single read's), reads of no origin, chimeras, overlapping mates.
 """
 
 import random
@@ -27,7 +27,10 @@ class World:
 
 
 def make_world(seed: int = 7, pairs: int = 1_300, read_bp: int = 100, start_step: int = 1) -> World:
-    """Make the world; equal arguments give equal bytes. Fragments start at multiples of `start_step` bp of the donor."""
+    """Make the world; equal arguments give equal bytes.
+
+    Fragments start at multiples of `start_step` bp of the donor.
+    """
     rng = random.Random(seed)
     contigs = _genome(rng)
     haplotypes = [{name: _donor(letters, rng) for name, letters in contigs.items()} for _ in range(2)]

@@ -21,8 +21,8 @@ class Cut:
     Attributes:
         block: The whole block.
         piece: Of it, 0-based half-open.
-        hides_next: Whether an indel record follows at the position behind the piece. The caller then leaves that position out
-            of the block, but has counted its depth in MIN_DP if it is of the same depth band.
+        hides_next: Whether an indel record follows at the position behind the piece. The caller then leaves that
+            position out of the block, but has counted its depth in MIN_DP if it is of the same depth band.
     """
 
     block: ReferenceBlock
@@ -122,7 +122,7 @@ def _depth(depths: Mapping[tuple[str, int], int], contig: str, place: int) -> in
     if depth is None:
         raise PermanentError(
             f"The caller reported a reference block over {contig}:{place + 1} but no depth there when asked again. "
-            "The halo is probably shorter than four times the reads; use a wider one."
+            "The halo is probably shorter than three times the reads; use a wider one."
         )
     return depth
 

@@ -63,6 +63,7 @@ _WRITE_RECORDS = 4_096  # records joined per write: about 2 MB
 _BAM_LEVEL = 1
 _TEXT_LEVEL = 1  # shard files are read once, by the gather, which compresses the result
 _STORED = 0
+_HALO_SPANS = 3  # longest alignments that must fit into the halo
 _UNSEEN_BY_CALLER = UNMAPPED | SECONDARY | QC_FAIL | DUPLICATE  # what mpileup skips anyway
 
 
@@ -136,13 +137,13 @@ def call_shard(
         parts: This shard's part of every chunk, in the order (read group, chunk); it breaks ties of equal position.
         shard: Which part of the genome.
         reference: `reference.fa` with `.fai` and `.dict` beside it.
-        halo_bp: What the parts were cut with; at least four times the longest read.
+        halo_bp: What the parts were cut with; at least three times the longest alignment.
         options: Settings of the caller.
         out_dir: Made if missing.
         log: What the tools say on stderr is appended here.
 
     Raises:
-        PermanentError: When a part is damaged or belongs to another reference.
+        PermanentError: When a part is damaged, belongs to another reference, or was cut with too small a halo.
         TransientError: When a tool fails; carries its last words.
     """
     if not parts:
@@ -151,6 +152,7 @@ def call_shard(
     contigs = read_dict(reference.with_name(reference.name + ".dict"))
     text, records = _merge(parts, contigs)
     spans = spans_of(records)
+    _check_halo(records, spans.end, halo_bp, shard)
     set_duplicate_flags(records, find_duplicates(records, spans))
     _drop_mate_facts(records)
 
@@ -184,6 +186,18 @@ def call_shard(
         variants=counts,
         depth=depth,
     )
+
+
+def _check_halo(records: Records, end: NDArray[np.int64], halo_bp: int, shard: Shard) -> None:
+    """Refuse a halo in which records at its outer edge could change what is called inside the shard."""
+    placed = records.head["ref"] >= 0
+    longest = int((end - records.head["pos"])[placed].max(initial=0))
+    # A record that reaches into the shard may have a mate one span further out, whose duplicates may lie another span away.
+    if halo_bp < _HALO_SPANS * longest:
+        raise PermanentError(
+            f"Shard {shard.number} has an alignment over {longest:,} bp, but the halo is {halo_bp:,} bp and must be at "
+            f"least {_HALO_SPANS} times as wide. Set a wider halo for these reads."
+        )
 
 
 def _merge(parts: Sequence[Path], contigs: Sequence[Contig]) -> tuple[str, Records]:

@@ -38,7 +38,7 @@ def fetch(reference: Path, interval: Interval) -> bytes:
     """The letters of an interval (0-based half-open) of a plain FASTA, by its `.fai`.
 
     Raises:
-        PermanentError: When the contig is not in the `.fai`.
+        PermanentError: When the contig is not in the `.fai`, or the FASTA is cut off.
     """
     for line in reference.with_name(reference.name + ".fai").read_text().splitlines():
         name, _, offset, bases, width = line.split("\t")
@@ -47,7 +47,13 @@ def fetch(reference: Path, interval: Interval) -> bytes:
             last = int(offset) + interval.end // int(bases) * int(width) + interval.end % int(bases)
             with reference.open("rb") as source:
                 source.seek(first)
-                return source.read(last - first).replace(b"\n", b"")
+                letters = source.read(last - first).replace(b"\n", b"")
+            if len(letters) != interval.length:
+                raise PermanentError(
+                    f"{reference.name} is shorter than its .fai says: {interval.contig}:{interval.start}-"
+                    f"{interval.end} (0-based half-open) has {len(letters)} letters. Build the reference index again."
+                )
+            return letters
     raise PermanentError(f"{reference.name}.fai lacks contig '{interval.contig}'. Build the reference index again.")
 
 

@@ -29,7 +29,7 @@ from azure.storage.blob import (
 
 from shared.adapters.storage_errors import translated
 from shared.domain.markers import OutputFile
-from shared.errors import PermanentError, TransientError
+from shared.errors import PermanentError, PipelineError, TransientError
 from shared.naming import BlobRef, Container
 from shared.ports import BlobFacts
 
@@ -118,7 +118,10 @@ class AzureBlobs:
             raise PermanentError(
                 f"{ref} was replaced after the analysis was planned. The new file makes an analysis of its own."
             )
-        return io.BufferedReader(cast("Any", _BlobReader(self._client(ref), ref, facts)), BLOCK_BYTES)
+        # An input that changes is another analysis's; an intermediate blob that changes was written again by a second
+        # run of the same work, with the same bytes: reading it again is enough.
+        replaced = TransientError if content is None else PermanentError
+        return io.BufferedReader(cast("Any", _BlobReader(self._client(ref), ref, facts, replaced)), BLOCK_BYTES)
 
     def create(self, ref: BlobRef, data: bytes) -> bool:
         """Write a small blob if it is not there yet; whether this call made it."""
@@ -131,6 +134,10 @@ class AzureBlobs:
                 )
             except ResourceExistsError:
                 return False
+            except HttpResponseError as error:
+                if error.status_code == 412:  # there, and leased by somebody else: the service may say so first
+                    return False
+                raise
         return True
 
     @contextmanager
@@ -246,10 +253,11 @@ def _content_settings(name: str, md5: bytes) -> ContentSettings:
 class _BlobReader(io.RawIOBase):
     """Reads a blob front to back in blocks of one version."""
 
-    def __init__(self, client: BlobClient, ref: BlobRef, facts: BlobFacts) -> None:
+    def __init__(self, client: BlobClient, ref: BlobRef, facts: BlobFacts, replaced: type[PipelineError]) -> None:
         self._client = client
         self._ref = ref
         self._facts = facts
+        self._replaced = replaced
         self._at = 0
 
     def readable(self) -> bool:
@@ -269,9 +277,12 @@ class _BlobReader(io.RawIOBase):
                     max_concurrency=1,
                 ).readall()
             except ResourceModifiedError as error:
-                raise PermanentError(
-                    f"{self._ref} was replaced while it was read. The new file makes an analysis of its own."
-                ) from error
+                advice = (
+                    "The new file makes an analysis of its own."
+                    if self._replaced is PermanentError
+                    else "It is read again."
+                )
+                raise self._replaced(f"{self._ref} was replaced while it was read. {advice}") from error
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)

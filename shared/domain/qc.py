@@ -45,7 +45,11 @@ def summarise(pairs: int, chunks: Mapping[str, int], shards: Mapping[str, int], 
         "transition_transversion_ratio": (shards.get("transitions", 0), shards.get("transversions", 0)),
         "het_hom_ratio": (shards.get("heterozygous", 0), shards.get("homozygous", 0)),
     }
-    bins = {int(name.removeprefix("depth_")): count for name, count in shards.items() if name[6:].isdigit()}
+    bins = {
+        int(name.removeprefix("depth_")): count
+        for name, count in shards.items()
+        if name.startswith("depth_") and name.removeprefix("depth_").isdigit()
+    }
     for depth in DEPTHS:
         covered = sum(count for at, count in bins.items() if at >= depth)
         ratios[f"fraction_{depth}x"] = (covered, shards.get("callable_bp", 0))

@@ -72,7 +72,7 @@ def pair_up(sample: str, names: Iterable[str]) -> Pairing:
     """Find the R1/R2 pairs among blob names of one sample's folder.
 
     Raises:
-        PermanentError: When two pairs would share one read group id.
+        PermanentError: When two pairs would share one read group id, or their ids differ in case only.
     """
     found: dict[str, dict[str, str]] = {}
     unreadable: list[str] = []
@@ -94,9 +94,22 @@ def pair_up(sample: str, names: Iterable[str]) -> Pairing:
         other = "2" if match["mate"] == "1" else "1"
         cut = match.start("mate")
         expected[name] = f"{folder}/{file_name[:cut]}{other}{file_name[cut + 1 :]}".lstrip("/")
+    _refuse_ids_of_other_case(found)
     pairs = tuple((group, mates["1"], mates["2"]) for group, mates in sorted(found.items()) if len(mates) == 2)
     missing = tuple(expected[next(iter(mates.values()))] for mates in found.values() if len(mates) == 1)
     return Pairing(pairs, tuple(sorted(missing)), tuple(unreadable))
+
+
+def _refuse_ids_of_other_case(groups: Iterable[str]) -> None:
+    """Refuse read groups such as L1 and l1: their Batch tasks would be one, as task ids do not know case."""
+    seen: dict[str, str] = {}
+    for group in groups:
+        if twin := seen.get(group.lower()):
+            raise PermanentError(
+                f"Read groups {twin} and {group} differ in upper and lower case only. "
+                "Rename one of the pairs so that their lanes differ."
+            )
+        seen[group.lower()] = group
 
 
 def read_group_id(sample: str, stem: str) -> str:

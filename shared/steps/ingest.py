@@ -1,6 +1,7 @@
 """Look at a sample's landing folder and start its analysis when the drop is complete."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -18,6 +19,9 @@ from shared.domain.work import Stage
 from shared.errors import PermanentError
 from shared.naming import Container
 from shared.ports import BlobFacts, Services
+
+MAX_ORDER_BYTES = 1024**2
+"""A thousand times a usual order; whatever is larger is not read into memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +45,24 @@ class Drop:
     files: tuple[str, ...] = field(default=())
 
 
-def ingest(sample: str, services: Services, settings: ResultSettings, layout: Layout) -> Drop:
+def ingest(
+    sample: str,
+    services: Services,
+    settings: ResultSettings,
+    layout: Layout,
+    tell_refusal: Callable[[AnalysisId], None],
+) -> Drop:
     """Start the analysis of a sample's drop when it is complete, and file a refusal when it never can be.
 
-    Safe to repeat: the same drop is the same analysis.
+    Safe to repeat: the same drop is the same analysis, and a refusal that is filed is not told again.
+
+    Args:
+        sample: Name of the folder.
+        services: The outside world.
+        settings: For the plan.
+        layout: For the plan.
+        tell_refusal: Tells subscribers of a refused drop. It is called before the refusal is filed, so that a notice
+            which could not be sent is sent when the drop is looked at again.
     """
     drop = look_at_drop(sample, services, settings, layout, freeze=True)
     if drop.plan is not None:
@@ -54,6 +72,10 @@ def ingest(sample: str, services: Services, settings: ResultSettings, layout: La
             services.blobs.create(naming.open_entry(plan.analysis), sample.encode())
             services.blobs.create(naming.plan_blob(plan.analysis), plan.to_json())
     elif drop.refused_id is not None:
+        ref = naming.result_marker(sample, drop.refused_id, Stage.FAILED)
+        if services.blobs.facts(ref) is not None:
+            return drop
+        tell_refusal(drop.refused_id)
         marker = FailedMarker(
             analysis=drop.refused_id,
             sample=sample,
@@ -61,7 +83,7 @@ def ingest(sample: str, services: Services, settings: ResultSettings, layout: La
             message=drop.refused,
             failed=services.clock(),
         )
-        services.blobs.create(naming.result_marker(sample, drop.refused_id, Stage.FAILED), marker.to_json())
+        services.blobs.create(ref, marker.to_json())
     return drop
 
 
@@ -91,6 +113,8 @@ def look_at_drop(
     order_facts = next((facts for facts in listing if facts.ref == naming.order_blob(sample)), None)
     if order_facts is None:
         return Drop(sample, waiting=_without_order(sample, files), files=files)
+    if order_facts.size > MAX_ORDER_BYTES:
+        return _without_readable_order(order_facts, files)
     data = services.blobs.read(order_facts.ref)
     try:
         order = parse_order(data, order_facts.ref.name)
@@ -106,11 +130,21 @@ def look_at_drop(
     return Drop(sample, plan=plan, files=files)
 
 
-def _without_order(sample: str, files: tuple[str, ...]) -> str:
-    pairing = pair_up(sample, files)
-    mates = (
-        f" Mates missing: {', '.join(name.rpartition('/')[2] for name in pairing.missing)}." if pairing.missing else ""
+def _without_readable_order(order: BlobFacts, files: tuple[str, ...]) -> Drop:
+    refused = AnalysisId(digest([order.ref.name, order.content])[:24])
+    message = (
+        f"{order.ref} has {order.size:,} bytes; an order has at most {MAX_ORDER_BYTES:,}. Is it another file under "
+        "this name? Upload the order; docs/order.schema.json describes it."
     )
+    return Drop(order.ref.name.partition("/")[0], refused=message, refused_id=refused, files=files)
+
+
+def _without_order(sample: str, files: tuple[str, ...]) -> str:
+    try:
+        missing = [name.rpartition("/")[2] for name in pair_up(sample, files).missing]
+        mates = f" Mates missing: {', '.join(missing)}." if missing else ""
+    except PermanentError as error:
+        mates = f" They cannot be paired: {error}"  # what is wrong with the names can be mended before the order comes
     return (
         f"{len(files)} FASTQ files are there, {naming.order_blob(sample)} is not. "
         f"The analysis starts when the order is uploaded.{mates}"
@@ -120,8 +154,12 @@ def _without_order(sample: str, files: tuple[str, ...]) -> str:
 def _names(
     order: Order, data: bytes, facts: BlobFacts, dropped: list[Dropped], services: Services, *, freeze: bool
 ) -> tuple[tuple[str, ...], datetime]:
-    """The files of an order and when it arrived, as they were when this order's bytes were first seen."""
-    ref = naming.intake_blob(order.sample, digest(data.hex())[:24])
+    """The files of an order and when it arrived, as they were when this upload of it was first seen.
+
+    The same order uploaded again asks for what is in the folder then: the way out after files were renamed or a lane
+    was added.
+    """
+    ref = naming.intake_blob(order.sample, digest([data.hex(), facts.etag])[:24])
     found = services.blobs.find(ref)
     if found is None:
         names = names_at_arrival(order, facts.modified, dropped)

@@ -54,11 +54,12 @@ def fetch_bundle(
 
 def _fetch(name: str, file: BundleFile, blobs: BlobStore, folder: Path) -> None:
     target = folder / file.path
-    with (folder / f".{file.path}.lock").open("w") as lock:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(f".{target.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if target.exists():
             return
-        partial = folder / f".{file.path}.partial"
+        partial = target.with_name(f".{target.name}.partial")
         sha256 = hashlib.sha256()
         with blobs.open(naming.bundle_blob(name, file.path)) as source, partial.open("wb") as out:
             while data := source.read(BLOCK_BYTES):

@@ -4,9 +4,9 @@
 usage: python tests/bench/bench_chain.py --data DIR [--classic classic.sh] [--score score.py] [--work DIR]
 
 DIR holds `reference.fa.gz`, `truth.vcf.gz` and one sample's FASTQ pairs. The yardstick is a script that is called as
-`classic.sh REFERENCE.fa OUTDIR THREADS R1 R2 [R1 R2 ...]` and leaves `OUTDIR/sample.vcf.gz`; without it only the chain is
-measured. The scorer is called as `score.py TRUTH CALLS REFERENCE.fa`; without it the project's own comparison is used.
-The yardstick's index and the chain's reference bundle are made beforehand and are in neither figure.
+`classic.sh REFERENCE.fa OUTDIR THREADS R1 R2 [R1 R2 ...]` and leaves `OUTDIR/sample.vcf.gz`; without it only the chain
+is measured. The scorer is called as `score.py TRUTH CALLS REFERENCE.fa`; without it the project's own comparison is
+used. The yardstick's index and the chain's reference bundle are made beforehand and are in neither figure.
 
 Linux only: CPU time of the stack's processes is read from /proc.
 """

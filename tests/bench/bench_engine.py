@@ -2,9 +2,9 @@
 
 usage: bench_engine.py DATA [--classic CLASSIC.sh] [--score SCORE.py] [--threads 2] [--work DIR]
 
-DATA holds reference.fa.gz, truth.vcf.gz and *_R1_001.fastq.gz with their R2. CLASSIC.sh is run as `CLASSIC.sh REFERENCE.fa OUTDIR
-THREADS R1 R2 [R1 R2 ...]` and leaves OUTDIR/sample.vcf.gz; SCORE.py as `SCORE.py TRUTH CALLS REFERENCE.fa`. Both are
-optional. Interleaving the FASTQ (the split's work) and building indexes are outside the clock for both.
+DATA holds reference.fa.gz, truth.vcf.gz and *_R1_001.fastq.gz with their R2. CLASSIC.sh is run as `CLASSIC.sh
+REFERENCE.fa OUTDIR THREADS R1 R2 [R1 R2 ...]` and leaves OUTDIR/sample.vcf.gz; SCORE.py as `SCORE.py TRUTH CALLS
+REFERENCE.fa`. Both are optional. Interleaving the FASTQ (the split's work) and building indexes are outside the clock.
 """
 
 import argparse
@@ -116,7 +116,13 @@ def main() -> None:
             print(f"classic CPU / engine CPU: {rows[-1][2] / rows[-2][2]:.2f}")
         if options.score:
             for name, calls in results.items():
-                argv = [sys.executable, str(options.score), str(options.data / "truth.vcf.gz"), str(calls), str(reference)]
+                argv = [
+                    sys.executable,
+                    str(options.score),
+                    str(options.data / "truth.vcf.gz"),
+                    str(calls),
+                    str(reference),
+                ]
                 text = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
                 print("".join(f"{name:8} {line}\n" for line in text.splitlines()), end="")
 

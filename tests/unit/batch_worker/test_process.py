@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from batch_worker.process import real_argv, run, run_pipeline, stderr_to
 from shared.errors import TransientError
 

@@ -23,9 +23,9 @@ ACA
 """
 
 
-# First 16 hex digits of SHA-256. .pac .ann .amb: what `bwa index` 0.7.17 writes; .fai: `samtools faidx` 1.16.1; .0123 and
-# .bwt.2bit.64: what the C++ indexer of bwa-mem3 0.4.4 writes (without its last 8 bytes, the sampling rate, which bwa-mem2's
-# format does not have).
+# First 16 hex digits of SHA-256. .pac .ann .amb: what `bwa index` 0.7.17 writes; .fai: `samtools faidx` 1.16.1;
+# .0123 and .bwt.2bit.64: what the C++ indexer of bwa-mem3 0.4.4 writes (without its last 8 bytes, the sampling rate,
+# which bwa-mem2's format does not have).
 GOLDEN = {
     "reference.fa": "ad715a6efd489920",
     "reference.fa.fai": "3cc51275a4e43371",
@@ -46,8 +46,6 @@ def test_index_files_have_the_bytes_that_the_real_indexers_wrote(tmp_path):
     source = tmp_path / "awkward.fa"
     source.write_bytes(AWKWARD)
     assert digests(build_index(source, tmp_path / "index")) == GOLDEN
-
-
 
 
 def test_plain_gzip_and_bgzip_give_the_same_files(tmp_path):

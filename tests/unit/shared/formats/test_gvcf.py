@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from shared.errors import PermanentError
 from shared.formats.gvcf import ReferenceBlock, band, bands_line, join, parse_bands, parse_block
 

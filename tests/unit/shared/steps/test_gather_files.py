@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pysam
 import pytest
+
 from shared.errors import LedgerError, PermanentError
 from shared.steps.gather_files import gather_bams, gather_gvcfs, gather_vcfs
 
