@@ -192,7 +192,7 @@ def _check_halo(records: Records, end: NDArray[np.int64], halo_bp: int, shard: S
     """Refuse a halo in which records at its outer edge could change what is called inside the shard."""
     placed = records.head["ref"] >= 0
     longest = int((end - records.head["pos"])[placed].max(initial=0))
-    # A record that reaches into the shard may have a mate one span further out, whose duplicates may lie another span away.
+    # A record that reaches into the shard may have a mate one span out, whose duplicates may lie another span away.
     if halo_bp < _HALO_SPANS * longest:
         raise PermanentError(
             f"Shard {shard.number} has an alignment over {longest:,} bp, but the halo is {halo_bp:,} bp and must be at "

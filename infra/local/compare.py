@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from shared.formats.bcftools import run_bcftools
+
 Key = tuple[str, int, str, str]
 """Contig, pos (1-based), REF, ALT."""
 
@@ -100,14 +102,14 @@ def _kind(key: Key) -> str:
 def _alleles(vcf: Path, fasta: Path) -> dict[Key, tuple[float, bool]]:
     """Share of the chromosome copies that carry each allele, and whether its record passed."""
     import pysam
-    import pysam.bcftools
 
+    # Callers declare MQ in ways that htslib remarks on; that is no news to whoever reads a score.
+    verbosity = pysam.set_verbosity(1)
     with tempfile.TemporaryDirectory() as folder:
         steps = [vcf, *(Path(folder) / f"{step}.vcf" for step in ("split", "atoms", "aligned"))]
         arguments = (("-m", "-any"), ("--atomize",), ("-d", "exact"))
         for (source, target), extra in zip(pairwise(steps), arguments, strict=True):
-            # -o and no captured output: pysam's capturing is for small texts
-            pysam.bcftools.norm("-f", str(fasta), *extra, "-Ov", "-o", str(target), str(source), catch_stdout=False)
+            run_bcftools("norm", "-f", str(fasta), *extra, "-Ov", "-o", str(target), str(source))
         found: dict[Key, tuple[float, bool]] = {}
         with pysam.VariantFile(str(steps[-1])) as records:
             for record in records:
@@ -117,4 +119,5 @@ def _alleles(vcf: Path, fasta: Path) -> dict[Key, tuple[float, bool]]:
                     key = (record.chrom, record.pos, record.ref, record.alts[0])
                     passed = set(record.filter.keys()) <= {"PASS"}
                     found[key] = (copies / len(genotype), passed)
+    pysam.set_verbosity(verbosity)
     return found

@@ -7,15 +7,21 @@ from batch_worker import commands
 
 def mpileup(**changes):
     settings = {
-        "reference": Path("r.fa"), "targets_bed": Path("t.bed"), "max_depth": 8_000, "min_mapq": 0, "min_base_quality": 1,
-        "depth_bands": (0, 1, 5), "out_vcf": None,
-    }  # fmt: skip
+        "reference": Path("r.fa"),
+        "targets_bed": Path("t.bed"),
+        "max_depth": 8_000,
+        "min_mapq": 0,
+        "min_base_quality": 1,
+        "depth_bands": (0, 1, 5),
+        "out_vcf": None,
+    }
     return commands.mpileup(Path("p.bam"), **{**settings, **changes})
 
 
 def test_mpileup_streams_targets_groups_blocks_and_never_samples_reads():
     assert " ".join(mpileup()) == (
-        "bcftools mpileup --no-version -Ou -g 0,1,5 -a FORMAT/AD,FORMAT/DP -d 8000 -L 8000 -q 0 -Q 1 -f r.fa -T t.bed p.bam"
+        "bcftools mpileup --no-version -Ou -g 0,1,5 -a FORMAT/AD,FORMAT/DP -d 8000 -L 8000 -q 0 -Q 1 "
+        "-f r.fa -T t.bed p.bam"
     )
 
 
