@@ -1,6 +1,6 @@
 """Called variants against the truth: recall, precision and genotypes, by a way of its own through bcftools norm.
 
-Nothing of the chain is used here, so that a fault of the chain cannot hide itself.
+Nothing that the chain decides is used here, so that a fault of the chain cannot hide itself.
 """
 
 import tempfile

@@ -116,6 +116,15 @@ class Stack:
         for part in self._parts:
             part.check()
 
+    def kill_and_restart_functions(self) -> None:
+        """Kill the functions host hard and start it again: what a test of crashes needs."""
+        self._parts.pop().kill()
+        self._start_functions()
+
+    def _start_functions(self) -> None:
+        port = str(self._ports[-1])
+        self._add("functions", "--port", port, environment=self.settings).wait_ready(READY_SECONDS)
+
     def _start(self) -> None:
         from infra.local.storage import make_storage
 
@@ -142,7 +151,7 @@ class Stack:
         )  # fmt: skip
         for part in (fhir_part, batch_part, relay):
             part.wait_ready(READY_SECONDS)
-        self._add("functions", "--port", functions, environment=self.settings).wait_ready(READY_SECONDS)
+        self._start_functions()
         (state / "endpoints.json").write_text(json.dumps(asdict(self.endpoints), indent=2) + "\n")
 
     def _add(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Part:

@@ -130,6 +130,11 @@ def parse_order(data: bytes, blob_name: str) -> Order:
             f"landing/{blob_name} is not a valid order: {faults}. "
             "Correct it and upload it again; docs/order.schema.json describes it."
         ) from error
+    except (RecursionError, ValueError) as error:  # ValueError: a number with thousands of digits
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else "it holds a number of too many digits"
+        raise PermanentError(
+            f"landing/{blob_name} is not JSON: {why}. Is it an order? docs/order.schema.json describes it."
+        ) from error
     if order.sample != folder:
         raise PermanentError(
             f"landing/{blob_name} is an order for sample {order.sample} but lies in the folder {folder}. "

@@ -26,7 +26,7 @@ class ResultSettings(Document):
     """
 
     batch_pairs: Annotated[int, Field(ge=1)] = 20_000
-    halo_bp: Annotated[int, Field(ge=300)] = 1_000
+    halo_bp: Annotated[int, Field(ge=300)] = 2_000
 
 
 class Layout(Document):

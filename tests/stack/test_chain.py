@@ -306,3 +306,31 @@ def test_results_have_the_same_bytes_however_the_work_is_cut_and_events_arrive(
         assert wait_for_plan(lab, sample, stack.check) == analysis
         watch(lab, analysis, stack.check, LIMIT_SECONDS)
         assert invariant(stack, sample, analysis) == expected
+
+
+def test_a_killed_host_and_a_preempted_node_change_nothing_but_the_time(
+    running: Running, finished: tuple[str, str, list[Path], Path], bundle: Path, tmp_path: Path
+) -> None:
+    sample, analysis, files, _ = finished
+    settings = {**SETTINGS, "CHUNK_PAIRS": "200", "RECONCILE_SCHEDULE": "*/5 * * * * *"}
+    with Stack(StackOptions(state=tmp_path / "stack", slots=1, settings=settings)) as stack:
+        blobs = AzureBlobs.connect(stack.endpoints.connection_string)
+        install_bundle(bundle, blobs)
+        lab = Lab(stack.endpoints)
+        lab.drop(sample, files)
+        wait_for_plan(lab, sample, stack.check)
+        killed = preempted = 0
+        for _ in range(600):
+            status = lab.analysis(analysis) or {}
+            if not killed and status.get("chunks"):  # the split has begun; its message and its claim die with the host
+                stack.kill_and_restart_functions()
+                killed += 1
+            if preempted < 2 and killed:
+                answer = httpx.post(f"{stack.endpoints.batch}/local/preempt", timeout=30)
+                preempted += answer.status_code == httpx.codes.OK
+            if killed and preempted == 2:
+                break
+            time.sleep(0.1)
+        assert (killed, preempted) == (1, 2)
+        watch(lab, analysis, stack.check, LIMIT_SECONDS)
+        assert invariant(stack, sample, analysis) == invariant(running.stack, sample, analysis)

@@ -115,12 +115,12 @@ def test_letters_are_fetched_across_lines(world, reference):
 @pytest.mark.parametrize(
     ("qual", "depth", "mapping_quality", "verdict"),
     [
-        ("20", "5", "20", "PASS"),
-        ("19.9", "5", "20", "LowQual"),
-        (".", "5", "20", "LowQual"),
-        ("20", "4", "20", "LowDepth"),
-        ("20", ".", "20", "LowDepth"),
-        ("20", "5", "19", "LowMapQ"),
+        ("20", "5", "10", "PASS"),
+        ("19.9", "5", "10", "LowQual"),
+        (".", "5", "10", "LowQual"),
+        ("20", "4", "10", "LowDepth"),
+        ("20", ".", "10", "LowDepth"),
+        ("20", "5", "9", "LowMapQ"),
         ("20", "5", "", "PASS"),
         ("1", "1", "1", "LowQual;LowDepth;LowMapQ"),
     ],

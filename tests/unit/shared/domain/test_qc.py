@@ -1,0 +1,72 @@
+"""Quality figures: counts and ratios with their units."""
+
+import pytest
+
+from shared.domain.qc import QcMetric, summarise
+
+CHUNKS = {"bases": 2_000, "q30_bases": 1_800}
+SHARDS = {
+    "primary_mapped": 18,
+    "duplicates": 9,
+    "callable_bp": 100,
+    "depth_sum": 2_050,
+    "depth_0": 5,
+    "depth_5": 15,
+    "depth_20": 50,
+    "depth_30": 30,
+    "transitions": 4,
+    "transversions": 3,
+    "heterozygous": 6,
+    "homozygous": 4,
+    "snvs": 7,
+    "indels": 3,
+    "variants_pass": 9,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "figure"),
+    [
+        ("read_pairs", QcMetric(10)),
+        ("bases", QcMetric(2_000, "{base}")),
+        ("mapped_reads", QcMetric(18)),
+        ("callable_bases", QcMetric(100, "{base}")),
+        ("variants", QcMetric(10)),
+        ("variants_pass", QcMetric(9)),
+        ("q30_fraction", QcMetric(0.9)),
+        ("mapped_fraction", QcMetric(0.9)),  # of both mates
+        ("duplicate_fraction", QcMetric(0.5)),  # of the mapped ones
+        ("mean_depth", QcMetric(20.5)),
+        ("fraction_1x", QcMetric(0.95)),
+        ("fraction_10x", QcMetric(0.8)),
+        ("fraction_20x", QcMetric(0.8)),
+        ("fraction_30x", QcMetric(0.3)),
+        ("transition_transversion_ratio", QcMetric(1.333333)),
+        ("het_hom_ratio", QcMetric(1.5)),
+    ],
+)
+def test_a_figure_is_what_its_counts_say(name: str, figure: QcMetric) -> None:
+    assert summarise(10, CHUNKS, SHARDS, 10)[name] == figure
+
+
+def test_a_figure_that_would_divide_by_nothing_is_left_out() -> None:
+    figures = summarise(0, {}, {}, 0)
+    assert set(figures) == {
+        "read_pairs",
+        "bases",
+        "mapped_reads",
+        "duplicate_reads",
+        "callable_bases",
+        "variants",
+        "variants_pass",
+        "snvs",
+        "indels",
+    }
+
+
+def test_figures_are_in_order_of_name_so_that_their_file_has_one_spelling() -> None:
+    assert list(summarise(10, CHUNKS, SHARDS, 10)) == sorted(summarise(10, CHUNKS, SHARDS, 10))
+
+
+def test_other_counts_that_end_in_digits_are_not_taken_for_depths() -> None:
+    assert summarise(10, CHUNKS, {**SHARDS, "length150": 7}, 10) == summarise(10, CHUNKS, SHARDS, 10)

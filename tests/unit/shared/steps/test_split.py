@@ -1,0 +1,222 @@
+"""The split: the same chunks whatever the budget, the layout, and wherever it was killed."""
+
+import gzip
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared import naming
+from shared.domain.markers import Checkpoint, ChunkMarker, SplitMarker
+from shared.domain.plan import Plan
+from shared.domain.reads import InputFile, ReadGroup
+from shared.domain.work import ChunkKey
+from shared.errors import PermanentError
+from shared.naming import Container
+from shared.steps.split import split_read_group
+from tests.factories import make_plan
+from tests.fakes import FakeBlobs, FakeClock, Killed, make_services
+from tests.fastq_text import fastq
+
+GROUP = "L1"
+R1, R2 = (f"NA00001/NA00001_L1_R{mate}.fastq.gz" for mate in (1, 2))
+READS = 130  # of 20 a chunk: six whole chunks and one of half a batch
+CHUNKS = 7
+
+
+@dataclass
+class Drop:
+    """A landing folder with one read group, its plan, and the storage."""
+
+    blobs: FakeBlobs
+    plan: Plan
+    clock: FakeClock
+
+    def split(self, next_chunk: int = 0, budget: float = 300) -> None:
+        split_read_group(self.plan, GROUP, next_chunk, make_services(blobs=self.blobs, clock=self.clock), budget)
+
+    def data(self) -> dict[str, bytes]:
+        return self.blobs.contents(Container.WORK, naming.data_folder(self.plan.analysis))
+
+    def text(self) -> bytes:
+        return b"".join(gzip.decompress(data) for data in self.data().values())
+
+    def markers(self) -> list[dict[str, Any]]:
+        """The markers without what depends on the hour."""
+        folder = f"{naming.analysis_folder(self.plan.analysis)}chunks/"
+        found = [json.loads(data) for data in self.blobs.contents(Container.WORK, folder).values()]
+        for marker in found:
+            for field in ("started", "ended", "core_seconds"):
+                del marker[field]
+        return found
+
+    def checkpoints(self) -> list[str]:
+        folder = f"{naming.analysis_folder(self.plan.analysis)}checkpoints/"
+        return self.blobs.names(Container.WORK, folder)
+
+
+def make_drop(
+    r1: bytes | None = None, r2: bytes | None = None, *, chunk_pairs: int = 20, tick: float = 0.001
+) -> Drop:
+    clock = FakeClock(tick=timedelta(seconds=tick))
+    blobs = FakeBlobs(clock)
+    files = []
+    for mate, (name, data) in enumerate(((R1, r1), (R2, r2)), 1):
+        text = gzip.compress(fastq(READS, mate)) if data is None else data
+        facts = blobs.put(naming.landing_blob(name), text)
+        files.append(InputFile(name=name, size=facts.size, content=facts.content))
+    plan = make_plan(chunk_pairs=chunk_pairs)
+    group = ReadGroup(id=GROUP, r1=files[0], r2=files[1], library="NA00001", platform_unit="NA00001.L1")
+    return Drop(blobs, plan.model_copy(update={"read_groups": (group,)}), clock)
+
+
+@pytest.fixture(scope="module")
+def whole() -> Drop:
+    """A split that was never interrupted."""
+    drop = make_drop()
+    drop.split()
+    return drop
+
+
+def test_chunks_hold_every_pair_once_in_order_r1_before_r2(whole: Drop) -> None:
+    lines = whole.text().splitlines()
+    r1, r2 = fastq(READS, 1).splitlines(), fastq(READS, 2).splitlines()
+    expected = [line for at in range(0, 4 * READS, 4) for line in (*r1[at : at + 4], *r2[at : at + 4])]
+    assert lines == expected
+
+
+def test_markers_tell_counts_and_names(whole: Drop) -> None:
+    analysis = whole.plan.analysis
+    for number in range(CHUNKS):
+        data = whole.blobs.read(naming.chunk_marker(analysis, ChunkKey(GROUP, number)))
+        marker = ChunkMarker.model_validate_json(data)
+        last = min(READS, 20 * (number + 1)) - 1
+        assert (marker.first_pair, marker.pairs) == (20 * number, last - 20 * number + 1)
+        assert (marker.first_name, marker.last_name) == (f"M1:7:{20 * number}", f"M1:7:{last}")
+        (output,) = marker.outputs
+        facts = whole.blobs.facts(naming.chunk_data(analysis, ChunkKey(GROUP, number)))
+        assert facts is not None
+        assert (output.name, output.size, output.md5) == (facts.ref.name, facts.size, facts.md5)
+    end = SplitMarker.model_validate_json(whole.blobs.read(naming.split_marker(analysis, GROUP)))
+    assert (end.chunks, end.pairs) == (CHUNKS, READS)
+
+
+def test_a_chunks_marker_is_written_after_its_data_and_the_splits_marker_last(whole: Drop) -> None:
+    written = [ref.name for ref in whole.blobs.events if ref.container is Container.WORK]
+    analysis = whole.plan.analysis
+    expected = []
+    for number in range(CHUNKS):
+        key = ChunkKey(GROUP, number)
+        expected += [naming.chunk_data(analysis, key).name, naming.chunk_marker(analysis, key).name]
+    assert written == [*expected, naming.split_marker(analysis, GROUP).name]
+
+
+def test_the_same_reads_give_the_same_bytes_at_another_time_and_packed_in_another_way(whole: Drop) -> None:
+    other = make_drop(fastq(READS, 1), gzip.compress(fastq(READS, 2), compresslevel=1, mtime=7))
+    other.clock.sleep(86_400)
+    other.split()
+    assert list(other.data().values()) == list(whole.data().values())
+
+
+@pytest.mark.parametrize("chunk_pairs", [20, 40, 60, 140, 1_000])
+def test_whatever_the_chunk_size_the_reads_are_the_same(whole: Drop, chunk_pairs: int) -> None:
+    other = make_drop(chunk_pairs=chunk_pairs)
+    other.split()
+    assert other.text() == whole.text()
+    assert len(other.data()) == -(-READS // chunk_pairs)
+
+
+def test_a_budget_that_is_spent_leaves_a_checkpoint_after_a_whole_chunk() -> None:
+    drop = make_drop(tick=1)
+    drop.split(budget=0)
+    assert len(drop.data()) == 1
+    (name,) = drop.checkpoints()
+    assert name == naming.checkpoint_blob(drop.plan.analysis, GROUP, 1).name
+    checkpoint = Checkpoint.model_validate_json(drop.blobs.read(naming.checkpoint_blob(drop.plan.analysis, GROUP, 1)))
+    assert (checkpoint.next_chunk, checkpoint.pairs_done) == (1, 20)
+    assert drop.blobs.facts(naming.split_marker(drop.plan.analysis, GROUP)) is None
+
+
+def test_a_split_that_goes_on_from_every_checkpoint_gives_the_same_blobs(whole: Drop) -> None:
+    drop = make_drop(tick=1)
+    for number in range(CHUNKS):
+        drop.split(next_chunk=number, budget=0)
+    assert drop.data() == whole.data()
+    assert drop.markers() == whole.markers()
+    assert len(drop.checkpoints()) == CHUNKS - 1
+
+
+@pytest.mark.parametrize("writes", range(2 * CHUNKS + 1))
+def test_a_split_killed_after_any_write_and_begun_again_gives_the_same_blobs(whole: Drop, writes: int) -> None:
+    drop = make_drop()
+    drop.blobs.kill_after = writes
+    with pytest.raises(Killed):
+        drop.split()
+    drop.blobs.kill_after = None
+    drop.split()
+    assert drop.data() == whole.data()
+    assert drop.markers() == whole.markers()
+
+
+@pytest.mark.parametrize("writes", range(1, 3 * CHUNKS - 1, 2))
+def test_a_split_with_checkpoints_killed_after_any_write_gives_the_same_blobs(whole: Drop, writes: int) -> None:
+    drop = make_drop(tick=1)
+    drop.blobs.kill_after = writes
+    for _ in range(3 * CHUNKS):  # each run goes on from the newest checkpoint, as the function does
+        names = drop.checkpoints()
+        try:
+            drop.split(next_chunk=int(names[-1][-10:-5]) if names else 0, budget=0)
+        except Killed:
+            drop.blobs.kill_after = None
+        if drop.blobs.facts(naming.split_marker(drop.plan.analysis, GROUP)):
+            break
+    assert drop.data() == whole.data()
+    assert drop.markers() == whole.markers()
+
+
+def test_a_chunk_that_is_there_is_not_written_again() -> None:
+    drop = make_drop()
+    drop.split()
+    before = len(drop.blobs.events)
+    drop.split()
+    assert len(drop.blobs.events) == before
+
+
+def test_nothing_of_a_chunk_is_left_when_its_reads_are_faulty_half_way() -> None:
+    drop = make_drop(fastq(30, 1) + b"@broken\nAC\n", fastq(40, 2))
+    with pytest.raises(PermanentError, match=r"R1\.fastq\.gz is not valid FASTQ at .*read 31"):
+        drop.split()
+    assert list(drop.data()) == [naming.chunk_data(drop.plan.analysis, ChunkKey(GROUP, 0)).name]
+    assert len(drop.markers()) == 1
+    assert drop.blobs.facts(naming.split_marker(drop.plan.analysis, GROUP)) is None
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_files_without_reads_are_refused(pack: Any) -> None:
+    drop = make_drop(pack(b""), pack(b""))
+    with pytest.raises(PermanentError, match=rf"landing/{R1} and its mate hold no reads\. Upload the sequencer's files"):
+        drop.split()
+    assert drop.markers() == []
+
+
+def test_a_file_that_was_replaced_since_the_plan_is_not_read() -> None:
+    drop = make_drop()
+    drop.blobs.put(naming.landing_blob(R2), gzip.compress(fastq(READS, 2, letters="ACGT")))
+    with pytest.raises(PermanentError, match="was replaced after the analysis was planned"):
+        drop.split()
+    assert drop.data() == {}
+
+
+def test_a_file_that_is_gone_is_named() -> None:
+    drop = make_drop()
+    drop.blobs.remove(naming.landing_blob(R1))
+    with pytest.raises(PermanentError, match=rf"landing/{R1} is not there any more\. Upload it again"):
+        drop.split()
+
+
+def test_a_whole_number_of_chunks_leaves_no_empty_one_at_the_end() -> None:
+    drop = make_drop(fastq(40, 1), fastq(40, 2))
+    drop.split()
+    assert len(drop.data()) == 2
