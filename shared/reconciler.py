@@ -9,6 +9,7 @@ import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from shared import naming
@@ -28,6 +29,9 @@ from shared.steps.ingest import Drop, ingest
 from shared.steps.look import read_facts, read_plan
 
 log = logging.getLogger(__name__)
+
+RECENT = timedelta(days=2)
+"""How long after a drop the timer makes up for lost events; Event Grid itself tries for one day."""
 
 FAILED_NOTICE = "org.fastq2fhir.analysis.failed"
 
@@ -55,9 +59,9 @@ class Reconciler:
             self._settings.layout,
             tell_refusal=lambda refused: self._tell_failure(refused, "ingest"),
         )
-        if drop.plan is not None:
+        if drop.is_news and drop.plan is not None:
             log.info("drop complete: analysis %s", drop.plan.analysis)
-        elif drop.refused_id is not None:
+        elif drop.is_news and drop.refused_id is not None:
             log.warning("drop refused: %s: %s", drop.refused_id, drop.refused)
         return drop
 
@@ -93,12 +97,20 @@ class Reconciler:
             analysis = naming.parse_open_entry(entry.ref.name)
             with _logged(f"analysis {analysis}"):
                 self._reconcile_one(analysis, entry.ref)
-        for folder in self._services.blobs.folders(Container.LANDING, ""):
-            sample = folder.rstrip("/")
+        for sample in sorted(self._recent_drops()):
             with _logged(f"landing folder {sample}"):
-                if self._services.blobs.facts(naming.order_blob(sample)) is not None:
-                    self.on_landing(sample)
+                self.on_landing(sample)
         return count
+
+    def _recent_drops(self) -> set[str]:
+        """Samples whose folder changed lately, from one listing; older drops have long had their events."""
+        since = self._services.clock() - RECENT
+        found = {
+            naming.landing_sample(facts.ref.name)
+            for facts in self._services.blobs.list(Container.LANDING, "")
+            if facts.modified >= since
+        }
+        return {sample for sample in found if sample is not None}
 
     # --- the timer's view ----------------------------------------------------------------------------------
 
@@ -243,8 +255,9 @@ class Reconciler:
             failed=record.failed,
         )
         self._services.tasks.finish(naming.job_id(plan.analysis), f"failed: {record.work}")
-        self._services.blobs.create(naming.result_marker(plan.sample, plan.analysis, Stage.FAILED), marker.to_json())
+        # The notice first: after the marker nobody would send it again.
         self._tell_failure(plan.analysis, record.work)
+        self._services.blobs.create(naming.result_marker(plan.sample, plan.analysis, Stage.FAILED), marker.to_json())
         self._services.blobs.remove(naming.open_entry(plan.analysis))
 
     def _close(self, plan: Plan) -> None:

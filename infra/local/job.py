@@ -1,6 +1,5 @@
 """One sample through a running stack: install its bundle, drop its files, watch, fetch and show the results."""
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,11 +100,11 @@ def check_report(fhir: str, report: str) -> dict[str, Any]:
 
 def tell(stack: Stack, job: SampleJob, finished: Finished) -> None:
     """Say where everything is."""
-    out = os.path.relpath(job.out)
+    out = shown(job.out)
     names = {path.name: path for path in finished.files}
 
     def place(suffix: str) -> str:
-        return os.path.relpath(names[f"{job.sample}.{suffix}"])
+        return shown(names[f"{job.sample}.{suffix}"])
 
     print(
         f"""
@@ -120,3 +119,9 @@ Done in {finished.seconds:.0f} s from the drop. Analysis {finished.analysis}, {f
   quality            {place("qc.json")}""",
         flush=True,
     )
+
+
+def shown(path: Path) -> str:
+    """A path as one would write it here: relative when it lies below the current folder, else whole."""
+    whole, here = path.resolve(), Path.cwd()
+    return str(whole.relative_to(here) if whole.is_relative_to(here) else whole)

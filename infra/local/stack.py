@@ -126,8 +126,10 @@ class Stack:
         self._add("functions", "--port", port, environment=self.settings).wait_ready(READY_SECONDS)
 
     def _start(self) -> None:
+        from infra.local.node_runtime import ensure_packages
         from infra.local.storage import make_storage
 
+        ensure_packages()  # here, where its words reach the user, and not in two parts at once
         blob, queue, batch, fhir, topic, functions = (str(port) for port in self._ports)
         state = self._options.state
         state.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """RefSeq accessions of the human assemblies, for reports.
 
 Source: NCBI assembly reports GCF_000001405.25 (GRCh37.p13) and GCF_000001405.40 (GRCh38.p14): the chromosomes'
-accession numbers and lengths. An accession is given only to a contig that has the chromosome's name and its exact length, so that
-an excerpt or another build never gets one.
+accession numbers and lengths. An accession is given only to a contig that has the chromosome's name and its exact
+length, so that an excerpt or another build never gets one.
 """
 
 from shared.domain.genome import Contig

@@ -35,12 +35,13 @@ class Layout(Document):
     Attributes:
         chunk_pairs: Read pairs per chunk; a multiple of `ResultSettings.batch_pairs`.
         shard_bp: Reference bp per shard.
-        large_input_bytes: From this much FASTQ (compressed bytes) on, gather and annotate are Batch tasks.
+        large_input_bytes: From this much FASTQ (compressed bytes) on, gather and annotate are Batch tasks. A function
+            holds the results twice on its temporary disk, of which a small instance has less than 1 GB.
     """
 
     chunk_pairs: Annotated[int, Field(ge=1)] = 1_000_000
     shard_bp: Annotated[int, Field(ge=1)] = 25_000_000
-    large_input_bytes: Annotated[int, Field(ge=0)] = 4 * 1024**3
+    large_input_bytes: Annotated[int, Field(ge=0)] = 256 * 1024**2
 
 
 class ReferenceChoice(Document):

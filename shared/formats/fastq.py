@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _GZIP_MAGIC = b"\x1f\x8b"
 _USUAL = "ACGTN"
 _IUPAC = "ACGTNRYSWKMBDHVU.-acgtnryswkmbdhvu"
+_REASON_SHOWN = 200  # characters; a reason may quote names as long as a line
 _UPLOAD_AGAIN = "Upload the file again from the sequencer's output, then upload the order again"
 
 
@@ -102,8 +103,9 @@ def _decompressed(source: FastqSource) -> io.BufferedIOBase:
 
 
 def _reason(error: dnaio.FastqFormatError) -> str:
-    """The parser's reason without the record's content, which may be long."""
-    return str(error.message).partition(". The incomplete final record")[0].strip(" .")
+    """The parser's reason, its first line, without the record's content, which may be long."""
+    reason = str(error.message).partition(". The incomplete final record")[0].partition("\n")[0].strip(" .")
+    return reason if len(reason) <= _REASON_SHOWN else reason[:_REASON_SHOWN] + "..."
 
 
 def _unequal(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -34,6 +34,8 @@ class Drop:
         missing: Blob names that are waited for.
         refused: Why the drop cannot be analysed; empty when it can.
         refused_id: Id under which the refusal is filed.
+        files: Blob names of the FASTQ files in the folder.
+        is_news: This look began the analysis or filed the refusal.
     """
 
     sample: str
@@ -42,7 +44,8 @@ class Drop:
     missing: tuple[str, ...] = ()
     refused: str = ""
     refused_id: AnalysisId | None = None
-    files: tuple[str, ...] = field(default=())
+    files: tuple[str, ...] = ()
+    is_news: bool = False
 
 
 def ingest(
@@ -65,26 +68,26 @@ def ingest(
             which could not be sent is sent when the drop is looked at again.
     """
     drop = look_at_drop(sample, services, settings, layout, freeze=True)
+    is_news = False
     if drop.plan is not None:
         plan = drop.plan
         if services.blobs.facts(naming.plan_blob(plan.analysis)) is None:
             # The index entry first: an analysis that has a plan is always found by the timer.
             services.blobs.create(naming.open_entry(plan.analysis), sample.encode())
-            services.blobs.create(naming.plan_blob(plan.analysis), plan.to_json())
+            is_news = services.blobs.create(naming.plan_blob(plan.analysis), plan.to_json())
     elif drop.refused_id is not None:
         ref = naming.result_marker(sample, drop.refused_id, Stage.FAILED)
-        if services.blobs.facts(ref) is not None:
-            return drop
-        tell_refusal(drop.refused_id)
-        marker = FailedMarker(
-            analysis=drop.refused_id,
-            sample=sample,
-            work="ingest",
-            message=drop.refused,
-            failed=services.clock(),
-        )
-        services.blobs.create(ref, marker.to_json())
-    return drop
+        if services.blobs.facts(ref) is None:
+            tell_refusal(drop.refused_id)
+            marker = FailedMarker(
+                analysis=drop.refused_id,
+                sample=sample,
+                work="ingest",
+                message=drop.refused,
+                failed=services.clock(),
+            )
+            is_news = services.blobs.create(ref, marker.to_json())
+    return replace(drop, is_news=is_news)
 
 
 def look_at_drop(

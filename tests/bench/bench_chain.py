@@ -84,6 +84,7 @@ class Chain:
 
     Attributes:
         vcf: Its calls.
+        uploaded: Seconds that the lab's upload took.
         works: What the markers tell.
         tasks: What Batch tells.
         cpu: CPU seconds from the drop to the archive marker, by process of the stack; `tasks` are Batch's children.
@@ -92,6 +93,7 @@ class Chain:
     """
 
     vcf: Path
+    uploaded: float
     works: tuple[Work, ...]
     tasks: tuple[TaskRun, ...]
     cpu: Mapping[str, float]
@@ -117,6 +119,13 @@ def main() -> int:
     parser.add_argument("--score", type=Path, help="script that scores a VCF; left out: infra/local/compare.py")
     parser.add_argument("--work", type=Path, default=ROOT / ".local/bench/chain", help="scratch folder, kept")
     parser.add_argument("--cores", type=int, default=2, help="threads of the yardstick, Batch slots of the chain")
+    parser.add_argument(
+        "--setting",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="app setting to try, such as SHARD_BP=500000",
+    )
     args = parser.parse_args()
     fault = _missing(args)
     if fault:
@@ -130,7 +139,8 @@ def main() -> int:
         with gzip.open(args.data / "reference.fa.gz") as packed, fasta.open("wb") as plain:
             shutil.copyfileobj(packed, plain)
     classic = run_classic(args.classic, fasta, fastqs, args.cores, work) if args.classic else None
-    chain = run_chain(args.data / "reference.fa.gz", fastqs, args.cores, work)
+    settings = dict(item.split("=", 1) for item in args.setting)
+    chain = run_chain(args.data / "reference.fa.gz", fastqs, args.cores, work, settings)
     truth = args.data / "truth.vcf.gz"
     scores = {"chain": score(truth, chain.vcf, fasta, args.score)}
     if classic:
@@ -154,6 +164,8 @@ def _missing(args: argparse.Namespace) -> str:
     if not Path("/proc/self/stat").exists():
         return "this benchmark reads CPU times from /proc and runs on Linux only."
     needed = [args.data / "reference.fa.gz", args.data / "truth.vcf.gz", args.classic, args.score]
+    if any("=" not in item for item in args.setting):
+        return "--setting takes NAME=VALUE."
     absent = [str(path) for path in needed if path is not None and not path.is_file()]
     if absent:
         return f"{', '.join(absent)} not found. Check --data, --classic and --score."
@@ -199,7 +211,7 @@ def run_classic(script: Path, fasta: Path, fastqs: Sequence[Path], cores: int, w
 # --- the chain ---------------------------------------------------------------------------------------------
 
 
-def run_chain(reference: Path, fastqs: tuple[Path, ...], cores: int, work: Path) -> Chain:
+def run_chain(reference: Path, fastqs: tuple[Path, ...], cores: int, work: Path, settings: Mapping[str, str]) -> Chain:
     """Stack up and bundle installed outside the figures; then from the drop to the last marker."""
     manifest = prepare_bundle(BUNDLE, Assembly.OTHER, BundleSources(reference, None, None), work / "bundle")
     sample = _sample_of(fastqs)
@@ -216,7 +228,7 @@ def run_chain(reference: Path, fastqs: tuple[Path, ...], cores: int, work: Path)
     state = work / "stack"
     shutil.rmtree(state, ignore_errors=True)
     genome_bp = sum(contig.length for contig in manifest.contigs)
-    options = StackOptions(state=state, slots=cores, settings=settings_for(genome_bp, fastqs, cores))
+    options = StackOptions(state, slots=cores, settings={**settings_for(genome_bp, fastqs, cores), **settings})
     print(f"Starting the stack with {cores} Batch slots ...", flush=True)
     with Stack(options) as stack:
         blobs = AzureBlobs.connect(stack.endpoints.connection_string)
@@ -226,6 +238,7 @@ def run_chain(reference: Path, fastqs: tuple[Path, ...], cores: int, work: Path)
         own = time.process_time()
         dropped = datetime.now(UTC)
         lab.drop(sample, [*fastqs, order])
+        uploaded = time.monotonic() - began
         analysis = wait_for_plan(lab, sample, stack.check)
         watch(lab, analysis, stack.check, LIMIT_SECONDS)
         wall = time.monotonic() - began
@@ -237,7 +250,7 @@ def run_chain(reference: Path, fastqs: tuple[Path, ...], cores: int, work: Path)
         results = work / "results"
         shutil.rmtree(results, ignore_errors=True)
         lab.fetch_results(sample, analysis, results)
-    return Chain(results / f"{sample}.vcf.gz", works, tasks, used, others, wall)
+    return Chain(results / f"{sample}.vcf.gz", uploaded, works, tasks, used, others, wall)
 
 
 def _works(analysis: AnalysisId, sample: str, blobs: AzureBlobs, lab: Lab, dropped: datetime) -> Iterable[Work]:
@@ -270,9 +283,9 @@ def _tasks(endpoint: str, analysis: AnalysisId, dropped: datetime) -> Iterable[T
 
 
 def _machine_cpu() -> float:
-    """CPU seconds of all processes since boot: user, nice, system, interrupts."""
+    """CPU seconds of all processes since boot: user, nice, system, interrupts, and what other machines took."""
     fields = [int(field) for field in Path("/proc/stat").read_text().partition("\n")[0].split()[1:]]
-    return (sum(fields[:3]) + sum(fields[5:7])) / TICKS
+    return (sum(fields[:3]) + sum(fields[5:8])) / TICKS
 
 
 def _stack_cpu() -> dict[str, float]:
@@ -427,7 +440,8 @@ def tell_wall(chain: Chain, classic: Classic | None) -> None:
 def _tell_gaps(chain: Chain, until: float) -> None:
     print("\ngaps in which no stage ran (s)")
     works = sorted((work for work in chain.works if work.start < until), key=lambda work: work.start)
-    reached, before = 0.0, "drop"
+    print(f"  {'drop -> uploaded (by the lab)':<48}{chain.uploaded:>8.2f}")
+    reached, before = chain.uploaded, "uploaded"
     for work in works:
         if work.start > reached:
             print(f"  {before + ' -> ' + work.stage:<48}{work.start - reached:>8.2f}")

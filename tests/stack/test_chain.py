@@ -276,27 +276,33 @@ def invariant(stack: Stack, sample: str, analysis: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("chunk_pairs", "shard_bp", "relay"),
+    ("cut", "relay"),
     [
-        ("100000", "1000000", ()),
-        ("300", "7000", ("--duplicate", "1", "--shuffle", "--delay-seconds", "0.5", "--seed", "7")),
-        ("700", "30000", ("--duplicate", "0.3", "--drop", "0.3", "--seed", "3")),
+        ({"CHUNK_PAIRS": "100000", "SHARD_BP": "1000000", "LARGE_INPUT_BYTES": "1"}, ()),
+        (
+            {"CHUNK_PAIRS": "300", "SHARD_BP": "7000"},
+            ("--duplicate", "1", "--shuffle", "--delay-seconds", "0.5", "--seed", "7"),
+        ),
+        ({"CHUNK_PAIRS": "700", "FUNCTION_SECONDS": "1"}, ("--duplicate", "0.3", "--drop", "0.3", "--seed", "3")),
     ],
-    ids=["one chunk, one shard", "many of both, every event twice and out of order", "events lost"],
+    ids=[
+        "one chunk, one shard, gathered and annotated on Batch",
+        "many of both, every event twice and out of order",
+        "events lost, splits stopped and resumed",
+    ],
 )
 def test_results_have_the_same_bytes_however_the_work_is_cut_and_events_arrive(
     running: Running,
     finished: tuple[str, str, list[Path], Path],
     bundle: Path,
     tmp_path: Path,
-    chunk_pairs: str,
-    shard_bp: str,
+    cut: dict[str, str],
     relay: tuple[str, ...],
 ) -> None:
     sample, analysis, files, _ = finished
     expected = invariant(running.stack, sample, analysis)
     assert len(expected) == 13
-    settings = {**SETTINGS, "CHUNK_PAIRS": chunk_pairs, "SHARD_BP": shard_bp, "RECONCILE_SCHEDULE": "*/5 * * * * *"}
+    settings = {**SETTINGS, **cut, "RECONCILE_SCHEDULE": "*/5 * * * * *"}
     options = StackOptions(state=tmp_path / "stack", slots=2, settings=settings, relay_arguments=relay)
     with Stack(options) as stack:
         blobs = AzureBlobs.connect(stack.endpoints.connection_string)

@@ -4,10 +4,11 @@ import argparse
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from batch_worker.tasks.reference import BundleSources
-from infra.local.job import SampleJob, prepare_bundle, run_job, tell
+from infra.local.job import SampleJob, prepare_bundle, run_job, shown, tell
 from infra.local.sizing import settings_for
 from infra.local.stack import Stack, StackOptions
 from shared.domain.ids import canonical_json
@@ -56,7 +57,19 @@ def run(args: argparse.Namespace) -> int:
     print("Starting the local stack ...", flush=True)
     with Stack(options) as stack:
         tell(stack, job, run_job(stack, job))
+    for note in _notes(args):
+        print(note)
+    again = f"./run up --state {shown(state / 'stack')}"
+    print(f"\nThe FHIR address answered only while the stack was up; `{again}` starts it again, with its data.")
     return 0
+
+
+def _notes(args: argparse.Namespace) -> Iterator[str]:
+    """What the results cannot say because a source was not given."""
+    if args.gff is None:
+        yield "Without --gff no gene and no consequence is named."
+    if args.clinvar is None:
+        yield "Without --clinvar no variant can be reported: no findings does not mean a negative result."
 
 
 def _fastqs(folder: Path) -> tuple[Path, ...]:

@@ -114,7 +114,5 @@ def test_the_outcome_does_not_depend_on_the_order_of_the_listing(
     names = [f"NA00001/NA00001_L{lane}_R{mate}.fastq.gz" for lane in range(lanes) for mate in (1, 2)]
     there = [dropped(name, minutes=at) for name, at in zip(names, minutes, strict=False)]
     expected = inspect_drop(make_order(), NOON, names, there)
-    shuffled = inspect_drop(
-        make_order(), NOON, data.draw(st.permutations(names)), data.draw(st.permutations(there))
-    )
+    shuffled = inspect_drop(make_order(), NOON, data.draw(st.permutations(names)), data.draw(st.permutations(there)))
     assert shuffled == expected

@@ -114,6 +114,8 @@ def test_alignments_that_are_lost_or_doubled_between_chunks_and_shards_are_found
 
 
 def test_a_ledger_that_does_not_balance_is_permanent_and_says_whose_fault_it_is() -> None:
-    with pytest.raises(PermanentError, match=r"1,000 in here, 999 in there\. Nothing was released\..*not of your files"):
+    with pytest.raises(
+        PermanentError, match=r"1,000 in here, 999 in there\. Nothing was released\..*not of your files"
+    ):
         balance("read pairs", 1_000, "here", 999, "there")
     balance("read pairs", 5, "here", 5, "there")

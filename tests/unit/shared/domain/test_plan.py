@@ -65,7 +65,7 @@ def changed_file(**change: Any) -> tuple[Any, ...]:
         {"manifest": make_manifest(versions={"genes": "demo 2"})},
         {"manifest": make_manifest(name="demo-2")},
         {"settings": ResultSettings(batch_pairs=10_000)},
-        {"settings": ResultSettings(halo_bp=2_000)},
+        {"settings": ResultSettings(halo_bp=3_000)},
     ],
 )
 def test_whatever_decides_the_results_changes_the_id(changes: dict[str, Any]) -> None:

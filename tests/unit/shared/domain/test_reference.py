@@ -19,7 +19,9 @@ def test_the_only_file_of_a_role_is_found() -> None:
 @pytest.mark.parametrize("count", [0, 2])
 def test_a_role_without_exactly_one_file_is_refused_with_what_to_do(count: int) -> None:
     manifest = make_manifest(files=tuple(file(Role.CLINVAR, str(number)) for number in range(count)))
-    with pytest.raises(PermanentError, match=rf"has {count} files for 'clinvar', one is needed\. Make the bundle again"):
+    with pytest.raises(
+        PermanentError, match=rf"has {count} files for 'clinvar', one is needed\. Make the bundle again"
+    ):
         manifest.one(Role.CLINVAR)
 
 

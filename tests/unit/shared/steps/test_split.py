@@ -57,9 +57,7 @@ class Drop:
         return self.blobs.names(Container.WORK, folder)
 
 
-def make_drop(
-    r1: bytes | None = None, r2: bytes | None = None, *, chunk_pairs: int = 20, tick: float = 0.001
-) -> Drop:
+def make_drop(r1: bytes | None = None, r2: bytes | None = None, *, chunk_pairs: int = 20, tick: float = 0.001) -> Drop:
     clock = FakeClock(tick=timedelta(seconds=tick))
     blobs = FakeBlobs(clock)
     files = []
@@ -196,7 +194,9 @@ def test_nothing_of_a_chunk_is_left_when_its_reads_are_faulty_half_way() -> None
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_files_without_reads_are_refused(pack: Any) -> None:
     drop = make_drop(pack(b""), pack(b""))
-    with pytest.raises(PermanentError, match=rf"landing/{R1} and its mate hold no reads\. Upload the sequencer's files"):
+    with pytest.raises(
+        PermanentError, match=rf"landing/{R1} and its mate hold no reads\. Upload the sequencer's files"
+    ):
         drop.split()
     assert drop.markers() == []
 
