@@ -169,7 +169,7 @@ class Reconciler:
             case Stop(record):
                 self._stop(plan, record)
             case Close():
-                self._close(plan)
+                blobs.remove(naming.open_entry(plan.analysis))
 
     def _work(self, plan: Plan, facts: Facts, action: ContinueSplit | RunStep, *, is_last_try: bool) -> None:
         """Do long work in this function, claimed, so that a doubled event does not do it twice."""
@@ -259,17 +259,6 @@ class Reconciler:
         self._tell_failure(plan.analysis, record.work)
         self._services.blobs.create(naming.result_marker(plan.sample, plan.analysis, Stage.FAILED), marker.to_json())
         self._services.blobs.remove(naming.open_entry(plan.analysis))
-
-    def _close(self, plan: Plan) -> None:
-        """Take an ended analysis off the index; as long as it is there, subscribers may not know of its failure."""
-        blobs = self._services.blobs
-        entry = naming.open_entry(plan.analysis)
-        if blobs.facts(entry) is None:
-            return
-        failed = blobs.find(naming.result_marker(plan.sample, plan.analysis, Stage.FAILED))
-        if failed is not None:
-            self._tell_failure(plan.analysis, FailedMarker.model_validate_json(failed).work)
-        blobs.remove(entry)
 
     def _tell_failure(self, analysis: AnalysisId, work: str) -> None:
         self._services.publisher.publish(

@@ -89,6 +89,7 @@ class Chain:
         tasks: What Batch tells.
         cpu: CPU seconds from the drop to the archive marker, by process of the stack; `tasks` are Batch's children.
         others: CPU seconds that strangers used on this machine meanwhile.
+        stalled: Seconds in which every process that wanted to run waited for the disk.
         wall: Seconds over which `cpu` and `others` were taken.
     """
 
@@ -98,6 +99,7 @@ class Chain:
     tasks: tuple[TaskRun, ...]
     cpu: Mapping[str, float]
     others: float
+    stalled: float
     wall: float
 
 
@@ -234,7 +236,7 @@ def run_chain(reference: Path, fastqs: tuple[Path, ...], cores: int, work: Path,
         blobs = AzureBlobs.connect(stack.endpoints.connection_string)
         install_bundle(work / "bundle", blobs)
         lab = Lab(stack.endpoints)
-        cpu, stranger, began = _stack_cpu(), _machine_cpu(), time.monotonic()
+        cpu, stranger, stalled, began = _stack_cpu(), _machine_cpu(), _disk_stall(), time.monotonic()
         own = time.process_time()
         dropped = datetime.now(UTC)
         lab.drop(sample, [*fastqs, order])
@@ -245,12 +247,13 @@ def run_chain(reference: Path, fastqs: tuple[Path, ...], cores: int, work: Path,
         used = {name: value - cpu.get(name, 0.0) for name, value in _stack_cpu().items()}
         used["lab"] = time.process_time() - own
         others = max(0.0, _machine_cpu() - stranger - sum(used.values()))
+        stalled = _disk_stall() - stalled
         works = tuple(_works(AnalysisId(analysis), sample, blobs, lab, dropped))
         tasks = tuple(_tasks(stack.endpoints.batch, AnalysisId(analysis), dropped))
         results = work / "results"
         shutil.rmtree(results, ignore_errors=True)
         lab.fetch_results(sample, analysis, results)
-    return Chain(results / f"{sample}.vcf.gz", uploaded, works, tasks, used, others, wall)
+    return Chain(results / f"{sample}.vcf.gz", uploaded, works, tasks, used, others, stalled, wall)
 
 
 def _works(analysis: AnalysisId, sample: str, blobs: AzureBlobs, lab: Lab, dropped: datetime) -> Iterable[Work]:
@@ -286,6 +289,16 @@ def _machine_cpu() -> float:
     """CPU seconds of all processes since boot: user, nice, system, interrupts, and what other machines took."""
     fields = [int(field) for field in Path("/proc/stat").read_text().partition("\n")[0].split()[1:]]
     return (sum(fields[:3]) + sum(fields[5:8])) / TICKS
+
+
+def _disk_stall() -> float:
+    """Seconds since boot in which all of the machine's work waited for the disk; 0 where the kernel does not say."""
+    try:
+        text = Path("/proc/pressure/io").read_text()
+    except OSError:
+        return 0.0
+    found = re.search(r"full .*total=(\d+)", text)
+    return int(found[1]) / 1e6 if found else 0.0
 
 
 def _stack_cpu() -> dict[str, float]:
@@ -427,7 +440,9 @@ def tell_wall(chain: Chain, classic: Classic | None) -> None:
     busy = length([span for pieces in spans.values() for span in pieces if span[0] < until])
     if classic:
         print(f"{'classic':<50}{classic.wall:>8.2f}   (others used {classic.others / classic.wall:.2f} cores)")
-    print(f"{'drop to delivered':<50}{until:>8.2f}   (others used {chain.others / chain.wall:.2f} cores)")
+    print(
+        f"{'drop to delivered':<50}{until:>8.2f}   (others used {chain.others / chain.wall:.2f} cores, disk stall {chain.stalled:.1f} s)"
+    )
     print(f"{'  an align or call task was running':<50}{engine:>8.2f}")
     print(f"{'  only other stages were running':<50}{busy - engine:>8.2f}")
     print(f"{'  nothing was running':<50}{until - busy:>8.2f}")

@@ -265,6 +265,28 @@ def test_a_blob_that_is_replaced_in_the_middle_of_reading_is_not_read_on(
             stream.read(len(BIG))
 
 
+@pytest.mark.contract
+def test_a_whole_blob_is_read_in_blocks_and_not_in_a_thousand_requests(azurite: Azurite, home: str) -> None:
+    seen: list[str] = []
+
+    class Counting(RequestsTransport):  # type: ignore[misc]  # the SDK's transports have no types
+        def send(self, request: HttpRequest, **kwargs: object) -> HttpResponse:
+            seen.append(request.method)
+            response: HttpResponse = super().send(request, **kwargs)
+            return response
+
+    with BlobServiceClient.from_connection_string(
+        azurite.connection_string, transport=Counting(), max_single_get_size=BLOCK_BYTES
+    ) as service:
+        store = AzureBlobs(service)
+        write(store, at(home, "a"), BIG)
+        seen.clear()
+        with store.open(at(home, "a")) as stream:
+            assert stream.read(3) == BIG[:3]
+            assert stream.read() == BIG[3:]
+    assert seen.count("GET") == 2
+
+
 # --- claims ------------------------------------------------------------------------------------------------
 
 
@@ -332,20 +354,20 @@ def test_errors_of_the_sdk_become_the_two_kinds_of_failure(
 
 
 def test_other_errors_are_not_touched() -> None:
-    with pytest.raises(PermanentError, match="^mine$"), translated("read work/a"):
+    with pytest.raises(PermanentError, match=r"^mine$"), translated("read work/a"):
         raise PermanentError("mine")
     with pytest.raises(KeyError), translated("read work/a"):
         raise KeyError("x")
 
 
-class _LeasedFirst(RequestsTransport):
+class _LeasedFirst(RequestsTransport):  # type: ignore[misc]  # the SDK's transports have no types
     """Answers a conditional Put Blob on a leased blob as the service may: the lease before the condition."""
 
     def send(self, request: HttpRequest, **kwargs: object) -> HttpResponse:
-        response: HttpResponse = super().send(request, **kwargs)  # type: ignore[arg-type]
+        response: HttpResponse = super().send(request, **kwargs)
         if request.method == "PUT" and response.status_code == 409 and request.headers.get("If-None-Match") == "*":
-            response.status_code = 412  # type: ignore[misc]
-            response.headers["x-ms-error-code"] = "LeaseIdMissing"  # type: ignore[index]
+            response.status_code = 412  # type: ignore[misc]  # settable on this transport's answers
+            response.headers["x-ms-error-code"] = "LeaseIdMissing"
         return response
 
 

@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,12 @@ from infra.local.sizing import settings_for
 from infra.local.stack import Stack, StackOptions
 from shared.domain.ids import canonical_json
 from shared.domain.order import Order, parse_order
-from shared.domain.reads import FASTQ_NAME, is_fastq
+from shared.domain.reads import FASTQ_NAME, is_fastq, pair_up
 from shared.domain.reference import Assembly
 from shared.errors import PermanentError
+
+_SAMPLE_NUMBER_AND_LANE = re.compile(r"(_S\d+)?(_L\d+)?$")
+"""What Illumina puts between the sample and the mate."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +82,10 @@ def _fastqs(folder: Path) -> tuple[Path, ...]:
     found = tuple(sorted(path for path in folder.iterdir() if is_fastq(path.name)))
     if not found:
         raise PermanentError(f"{folder} holds no FASTQ files (*.fastq.gz, *.fq.gz, *.fastq, *.fq).")
+    # Asked here, not of the chain: a mate from an earlier drop of this sample would still lie in its landing folder.
+    missing = pair_up("", [path.name for path in found]).missing
+    if missing:
+        raise PermanentError(f"{folder} lacks {', '.join(missing)}. Every R1 needs its R2, and the other way round.")
     return found
 
 
@@ -125,7 +133,7 @@ def _sample_of(fastqs: tuple[Path, ...]) -> str:
                 f"{path} follows no known naming of FASTQ pairs. Name the files SAMPLE_S1_L001_R1_001.fastq.gz and "
                 "..._R2_001.fastq.gz, or SAMPLE_R1.fastq.gz and SAMPLE_R2.fastq.gz."
             )
-        names.add(match["stem"].partition("_S")[0] if "_S" in match["stem"] else match["stem"].partition("_L0")[0])
+        names.add(_SAMPLE_NUMBER_AND_LANE.sub("", match["stem"]))
     if len(names) != 1:
         raise PermanentError(
             f"The folder holds FASTQ files of {len(names)} samples ({', '.join(sorted(names))}). Give a folder with "

@@ -15,6 +15,7 @@ import pytest
 from function_app import bootstrap
 from function_app.app import app
 from shared import naming
+from shared.domain.work import Stage
 from shared.errors import PermanentError, TransientError
 from shared.formats.events import BlobCreated, blob_created_event, hint_event
 from shared.naming import BlobRef, Container, MarkerRef, Queue
@@ -179,7 +180,7 @@ def created(ref: BlobRef) -> str:
 @pytest.mark.parametrize("make", [created, lambda ref: hint_event(str(ref.container), ref.name)], ids=["event", "hint"])
 def test_a_markers_event_is_handed_over(calls: Calls, name: str, make: Any) -> None:
     user_function(name)(Message(make(naming.plan_blob(PLAN.analysis))))
-    assert calls.markers == [(MarkerRef(PLAN.analysis, naming.Stage.PLANNED), False)]
+    assert calls.markers == [(MarkerRef(PLAN.analysis, Stage.PLANNED), False)]
 
 
 @pytest.mark.parametrize(("count", "is_last"), [(1, False), (QUEUE_MAX_TRIES - 1, False), (QUEUE_MAX_TRIES, True)])

@@ -235,10 +235,10 @@ def test_a_notice_that_could_not_be_sent_is_sent_by_the_next_try_and_once_only(w
     world.publisher.is_up = False
     with pytest.raises(TransientError):
         on(world, Stage.FAILURE, work=SplitWork("L1"))
-    assert world.blobs.facts(naming.result_marker(PLAN.sample, PLAN.analysis, Stage.FAILED)) is not None
     world.publisher.is_up = True
-    for _ in range(2):
-        assert on(world, Stage.FAILURE, work=SplitWork("L1")) == [Close()]
+    (action,) = on(world, Stage.FAILURE, work=SplitWork("L1"))
+    assert isinstance(action, Stop)
+    assert on(world, Stage.FAILURE, work=SplitWork("L1")) == [Close()]
     assert [notice.data["work"] for notice in world.publisher.notices] == ["split-L1"]
     assert world.blobs.facts(naming.open_entry(PLAN.analysis)) is None
 
@@ -392,6 +392,20 @@ def test_the_timer_makes_up_for_a_lost_event_of_a_drop(world: World) -> None:
     drop_order(world.blobs, "L1", sample="NA00003")
     assert reconciler(world).reconcile() == 2
     assert reconciler(world).reconcile() == 3
+
+
+@pytest.mark.parametrize(("days", "seen"), [(1, ["NA00003"]), (3, [])])
+def test_the_timer_looks_at_recent_drops_only(
+    world: World, monkeypatch: pytest.MonkeyPatch, days: int, seen: list[str]
+) -> None:
+    drop_fastq(world.blobs, "L1", 1, sample="NA00003")
+    world.blobs.put(naming.landing_blob("loose.fastq.gz"), b"x")
+    world.clock.sleep(86_400 * days)
+    timer = reconciler(world)
+    looked: list[str] = []
+    monkeypatch.setattr(timer, "on_landing", looked.append)
+    timer.reconcile()
+    assert looked == seen
 
 
 def test_an_index_entry_without_a_plan_is_ingested_again(world: World) -> None:

@@ -317,3 +317,11 @@ def test_a_refusal_lies_where_a_failed_analysis_does(world: World) -> None:
     drop = look(world)
     assert drop.refused_id is not None
     assert world.blobs.facts(naming.result_marker(SAMPLE, drop.refused_id, Stage.FAILED)) is not None
+
+
+def test_only_the_look_that_starts_or_refuses_is_news(world: World) -> None:
+    world.blobs.put(naming.order_blob(SAMPLE), b"{")
+    assert [look(world).is_news for _ in range(2)] == [True, False]
+    drop_all(world, "L1")
+    drop_order(world.blobs, "L1")
+    assert [look(world).is_news for _ in range(2)] == [True, False]
