@@ -118,6 +118,8 @@ class Reconciler:
         if self._services.blobs.facts(naming.plan_blob(analysis)) is None:
             # The function died between the index entry and the plan: the drop says again what is to be done.
             self.on_landing(self._services.blobs.read(entry).decode())
+            if self._services.blobs.facts(naming.plan_blob(analysis)) is None:
+                self._services.blobs.remove(entry)  # the drop has changed since and is another analysis now
             return
         plan = read_plan(analysis, self._services.blobs)
         facts = read_facts(plan, self._services.blobs)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
+from pydantic import ValidationError
+
 from shared import naming
 from shared.domain.facts import Facts
 from shared.domain.ids import AnalysisId
@@ -15,15 +17,27 @@ from shared.errors import PipelineError
 from shared.naming import Container
 from shared.ports import BlobStore, Services
 from shared.steps.ingest import look_at_drop
-from shared.steps.look import analyses, read_facts, read_plan
+from shared.steps.look import analyses, read_facts
 
 
 def list_statuses(blobs: BlobStore) -> Iterator[dict[str, Any]]:
     """All analyses, each with stage and counts."""
     for analysis in analyses(blobs):
-        if blobs.facts(naming.plan_blob(analysis)) is not None:
-            plan = read_plan(analysis, blobs)
-            yield _summary(plan, read_facts(plan, blobs))
+        data = blobs.find(naming.plan_blob(analysis))
+        if data is None:
+            continue
+        try:
+            plan = Plan.model_validate_json(data)
+        except ValidationError as error:
+            # One that cannot be read must not hide the others.
+            yield {
+                "analysis": analysis,
+                "sample": None,
+                "stage": "unreadable",
+                "reason": f"plan.json: {error.error_count()} faults",
+            }
+            continue
+        yield _summary(plan, read_facts(plan, blobs))
 
 
 def analysis_status(analysis: str, blobs: BlobStore) -> dict[str, Any] | None:

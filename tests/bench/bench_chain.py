@@ -440,9 +440,8 @@ def tell_wall(chain: Chain, classic: Classic | None) -> None:
     busy = length([span for pieces in spans.values() for span in pieces if span[0] < until])
     if classic:
         print(f"{'classic':<50}{classic.wall:>8.2f}   (others used {classic.others / classic.wall:.2f} cores)")
-    print(
-        f"{'drop to delivered':<50}{until:>8.2f}   (others used {chain.others / chain.wall:.2f} cores, disk stall {chain.stalled:.1f} s)"
-    )
+    others = f"(others used {chain.others / chain.wall:.2f} cores, all waited for the disk {chain.stalled:.1f} s)"
+    print(f"{'drop to delivered':<50}{until:>8.2f}   {others}")
     print(f"{'  an align or call task was running':<50}{engine:>8.2f}")
     print(f"{'  only other stages were running':<50}{busy - engine:>8.2f}")
     print(f"{'  nothing was running':<50}{until - busy:>8.2f}")

@@ -1,6 +1,7 @@
 """A node's copies of reference bundles: fetched once, checked, never half."""
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,8 +27,18 @@ class CountingBlobs(FakeBlobs):
     def __init__(self) -> None:
         super().__init__()
         self.opened: list[str] = []
+        self.readers_awaited = 0
+        self._all_have_read = threading.Event()
+
+    def read(self, ref: BlobRef) -> bytes:
+        with self._lock:
+            self.readers_awaited -= 1
+        if self.readers_awaited <= 0:
+            self._all_have_read.set()
+        return super().read(ref)
 
     def open(self, ref: BlobRef, content: str | None = None) -> BinaryIO:
+        assert self._all_have_read.wait(timeout=10)
         self.opened.append(ref.name)
         return super().open(ref, content)
 
@@ -73,6 +84,7 @@ def test_what_is_here_is_not_fetched_again(blobs: CountingBlobs, tmp_path: Path)
 
 def test_tasks_that_start_at_once_fetch_once(blobs: CountingBlobs, tmp_path: Path) -> None:
     manifest = install(blobs)
+    blobs.readers_awaited = 8  # the first to fetch waits until all have found that nothing is here
     with ThreadPoolExecutor(8) as pool:
         folders = list(pool.map(lambda _: fetch(blobs, manifest, tmp_path), range(8)))
     assert len(set(folders)) == 1

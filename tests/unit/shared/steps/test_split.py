@@ -118,6 +118,12 @@ def test_the_same_reads_give_the_same_bytes_at_another_time_and_packed_in_anothe
     assert list(other.data().values()) == list(whole.data().values())
 
 
+def test_the_gzip_header_holds_neither_time_nor_name(whole: Drop) -> None:
+    for data in whole.data().values():
+        flags, time = data[3], data[4:8]
+        assert (flags, time) == (0, bytes(4))
+
+
 @pytest.mark.parametrize("chunk_pairs", [20, 40, 60, 140, 1_000])
 def test_whatever_the_chunk_size_the_reads_are_the_same(whole: Drop, chunk_pairs: int) -> None:
     other = make_drop(chunk_pairs=chunk_pairs)
