@@ -81,7 +81,12 @@ class VariantCounts:
 
 def header_lines(lines: Iterable[str], own: Iterable[str]) -> list[str]:
     """A bcftools header without what names paths or runs, with our own lines before the column line."""
-    kept = [line for line in lines if not line.startswith(("##reference=", "##bcftools_"))]
+    kept = [
+        # bcftools call declares MQ as Integer; the VCF specification, and whoever reads the file, wants Float.
+        line.replace("##INFO=<ID=MQ,Number=1,Type=Integer", "##INFO=<ID=MQ,Number=1,Type=Float")
+        for line in lines
+        if not line.startswith(("##reference=", "##bcftools_"))
+    ]
     return [*kept[:-1], *own, kept[-1]]
 
 

@@ -67,7 +67,7 @@ def make_bundle(
         Contig(contig.name, contig.length, contig.md5, accession_of(assembly, contig))
         for contig in read_dict(out_dir / f"{REFERENCE_NAME}.dict")
     )
-    versions = dict(index_versions())
+    versions: dict[str, str] = {}
     roles = {path: _role_of_index(path) for path in indexed}
     if sources.genes:
         say(f"checking the gene models of {sources.genes.name}")
@@ -93,6 +93,7 @@ def make_bundle(
         ),
         files=tuple(_entry(path, role) for path, role in sorted(roles.items())),
         versions=versions,
+        built_with=index_versions(),
     )
     (out_dir / MANIFEST_NAME).write_bytes(manifest.to_json())
     return manifest

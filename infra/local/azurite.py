@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from infra.local.node_runtime import NODE_FOLDER, NodeService, serve
+from infra.local.part import STATE
 
 ACCOUNT = "devstoreaccount1"
 PUBLIC_DEVELOPMENT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -50,7 +51,7 @@ def service(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    parser.add_argument("--state", type=Path, default=Path(".local/azurite"), help="folder of the stored data")
+    parser.add_argument("--state", type=Path, default=STATE / "azurite", help="folder of the stored data")
     parser.add_argument("--blob-port", type=int, default=DEFAULT_BLOB_PORT, help="0 takes a free port")
     parser.add_argument("--queue-port", type=int, default=DEFAULT_QUEUE_PORT, help="0 takes a free port")
     parser.add_argument("--access-log", type=Path, help="append one line per finished blob request to this file")

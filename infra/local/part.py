@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+STATE = ROOT / ".local"
+"""Where commands keep their data and logs unless told otherwise."""
+
 STOP_SECONDS = 30
 """How long a part may take to end its own children and save its state."""
 
@@ -38,7 +41,7 @@ class Part:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "infra.local", "local", *arguments],
             cwd=ROOT,
-            env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

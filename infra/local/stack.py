@@ -5,13 +5,13 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from infra.local.azurite import connection_string
-from infra.local.part import ROOT, Part
+from infra.local.part import Part
 from infra.local.ports import free_ports, is_free
 
 READY_SECONDS = 180
@@ -61,7 +61,7 @@ class Stack:
     """Starts all parts in order and stops them in reverse; use it in a `with` block."""
 
     def __init__(self, options: StackOptions) -> None:
-        self._options = options
+        self._options = replace(options, state=options.state.resolve())  # the parts run in another folder
         self._parts: list[Part] = []
         ports = _ports(usual=options.usual_ports)
         blob, queue, batch, fhir, topic, functions = ports
@@ -142,7 +142,6 @@ class Stack:
         batch_part = self._add(
             "batch", "--port", batch, "--account", BATCH_ACCOUNT, "--key", BATCH_KEY, "--pool", BATCH_POOL,
             "--slots", str(self._options.slots), "--state", str(state / "batch"),
-            environment={"PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         azurite.wait_ready(READY_SECONDS)
         make_storage(self.endpoints.connection_string)

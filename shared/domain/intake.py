@@ -90,6 +90,12 @@ def inspect_drop(
             "SAMPLE_S1_L001_R1_001.fastq.gz and ..._R2_001.fastq.gz, or SAMPLE_R1.fastq.gz and SAMPLE_R2.fastq.gz, and "
             "upload the order again with these names."
         )
+    if order.files is not None and pairing.missing:
+        mate = pairing.missing[0].rpartition("/")[2]
+        raise PermanentError(
+            f"landing/{order.sample}/order.json names a FASTQ file without its mate {mate}. Name both files of each "
+            "pair in `files`, and upload the order again."
+        )
     present = {file.name: file for file in dropped}
     # A mate that came after an order without names still belongs to it.
     complete = pair_up(order.sample, [*names, *(name for name in pairing.missing if name in present)])

@@ -61,7 +61,8 @@ class ReferenceManifest(Document):
 
     Attributes:
         versions: What the knowledge in the bundle is: source and version by role, such as
-            ``{"clinvar": "2026-11-01", "genes": "Ensembl 115"}``, and the programs that built the indexes.
+            ``{"clinvar": "2026-11-01", "genes": "Ensembl 115"}``. Knowledge that the bundle lacks is not named.
+        built_with: The programs that built the indexes, with their versions.
     """
 
     schema_version: Annotated[int, Field(ge=1, le=1)] = 1
@@ -70,6 +71,7 @@ class ReferenceManifest(Document):
     contigs: tuple[ContigEntry, ...]
     files: tuple[BundleFile, ...]
     versions: dict[str, str]
+    built_with: dict[str, str] = Field(default_factory=dict)
 
     def one(self, role: Role) -> BundleFile:
         """The only file of a role.

@@ -8,6 +8,7 @@ from enum import StrEnum, unique
 from shared.domain.finding import Finding
 from shared.domain.genome import Contig
 from shared.domain.plan import Plan
+from shared.domain.reference import Role
 from shared.domain.variant import Allele, AnnotatedVariant, Consequence
 from shared.errors import LedgerError, PermanentError
 
@@ -168,14 +169,19 @@ class ReportCase:
     def interpretation(self) -> Interpretation:
         """What the report says as a whole.
 
-        Without findings it is negative only when the sample was sequenced deeply enough to have shown them and no
-        variant of clinical significance is left in doubt.
+        Without findings it is negative only when the sample was sequenced deeply enough to have shown them, there was
+        knowledge to find them by, and no variant of clinical significance is left in doubt.
         """
         if self.findings:
             return Interpretation.POSITIVE
-        if self.withheld or self.is_too_shallow:
+        if self.withheld or self.is_too_shallow or not self.has_knowledge:
             return Interpretation.INCONCLUSIVE
         return Interpretation.NEGATIVE
+
+    @property
+    def has_knowledge(self) -> bool:
+        """Whether the reference bundle holds ClinVar; without it no variant can be reported."""
+        return Role.CLINVAR in self.plan.reference.versions
 
     @property
     def is_too_shallow(self) -> bool:

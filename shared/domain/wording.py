@@ -66,6 +66,14 @@ def conclude(case: ReportCase) -> Conclusion:
     elif interpretation is Interpretation.NEGATIVE:
         headline = f"No reportable variants found in {studied_regions(case)}."
         details = ("This lowers, but does not exclude, the likelihood of a genetic cause; see the test's limits.",)
+    elif not case.has_knowledge:
+        headline = "The variants were called but not interpreted."
+        details = (
+            (
+                f"Reference bundle {case.plan.reference.name} holds no ClinVar, so no variant could be recognised as "
+                "pathogenic. Make a bundle with ClinVar and order the analysis again."
+            ),
+        )
     elif case.is_too_shallow:
         headline = f"No reportable variants found, but {studied_regions(case)} cannot be judged."
         details = (

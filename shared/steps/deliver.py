@@ -52,7 +52,8 @@ def deliver(plan: Plan, services: Services, *, laboratory: Laboratory, fhir_base
     variants, sha1 = _read_variants(plan, annotated, services)
     triage = interpret(variants)
     balance("findings", annotated.findings, "annotated.json", len(triage.findings), "the annotated VCF as read")
-    tools = {**gathered.tools, **annotated.tools, **plan.reference.versions}
+    knowledge = plan.reference.versions
+    tools = {name: version for name, version in (gathered.tools | annotated.tools).items() if name not in knowledge}
     case = ReportCase(
         plan=plan,
         findings=triage.findings,
@@ -69,7 +70,7 @@ def deliver(plan: Plan, services: Services, *, laboratory: Laboratory, fhir_base
     bundle = build_bundle(case, page)
     balance("findings", len(triage.findings), "the annotated VCF", count_findings(bundle), "the FHIR bundle")
     rows = {}
-    for table in lake_tables(plan, variants, triage.findings, qc, tools):
+    for table in lake_tables(plan, variants, triage.findings, qc, tools | knowledge):
         rows[table.name] = services.lake.replace(table, plan.analysis)
         balance("rows", table.data.num_rows, f"the results for lake table {table.name}", rows[table.name], "the lake")
     outputs = (

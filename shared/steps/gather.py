@@ -20,8 +20,8 @@ from shared.steps.look import read_aligned, read_called, read_chunks
 from shared.steps.meter import Meter
 from shared.steps.versions import engine_versions
 
-DOWNLOADS = 8
-"""Files fetched at once."""
+TRANSFERS = 8
+"""Files fetched or uploaded at once."""
 
 
 def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch: Path) -> None:
@@ -92,15 +92,18 @@ def _fetch(called: Mapping[int, CalledMarker], blobs: BlobStore, scratch: Path) 
             name = output.name.rpartition("/")[2]
             wanted.append((output, folder / name))
             files.setdefault(name.partition(".")[2], []).append(folder / name)
-    with ThreadPoolExecutor(DOWNLOADS) as pool:
+    with ThreadPoolExecutor(TRANSFERS) as pool:
         list(pool.map(lambda pair: blobs.download(*pair), wanted))
     return files
 
 
 def _upload(plan: Plan, files: Mapping[Result, Path], blobs: BlobStore) -> tuple[OutputFile, ...]:
-    return tuple(
-        blobs.upload(naming.result_blob(plan.sample, plan.analysis, result), path) for result, path in files.items()
-    )
+    def upload(item: tuple[Result, Path]) -> OutputFile:
+        result, path = item
+        return blobs.upload(naming.result_blob(plan.sample, plan.analysis, result), path)
+
+    with ThreadPoolExecutor(TRANSFERS) as pool:
+        return tuple(pool.map(upload, files.items()))
 
 
 def _summed(markers: Iterable[AlignedMarker | CalledMarker]) -> Counter[str]:

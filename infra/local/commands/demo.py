@@ -9,6 +9,7 @@ from infra.local.commands.up import print_endpoints, wait_for_end
 from infra.local.compare import compare
 from infra.local.demo_data import BUNDLE, DemoData, make_demo_data
 from infra.local.job import SampleJob, prepare_bundle, run_job, tell
+from infra.local.part import STATE
 from infra.local.sizing import settings_for
 from infra.local.stack import Stack, StackOptions
 from shared.domain.reference import Assembly
@@ -18,7 +19,7 @@ SAMPLE = "DEMO001"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--state", type=Path, default=Path(".local/demo"), help="folder of all data and logs")
+    parser.add_argument("--state", type=Path, default=STATE / "demo", help="folder of all data and logs")
     parser.add_argument("--keep", action="store_true", help="leave the stack up afterwards, until Ctrl-C")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from batch_worker.tasks.reference import BundleSources
 from infra.local.job import SampleJob, prepare_bundle, run_job, shown, tell
+from infra.local.part import STATE
 from infra.local.sizing import settings_for
 from infra.local.stack import Stack, StackOptions
 from shared.domain.ids import canonical_json
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Assembly.OTHER,
         help="genome build (default: other)",
     )
-    parser.add_argument("--state", type=Path, default=Path(".local/sample"), help="folder of all data and logs")
+    parser.add_argument("--state", type=Path, default=STATE / "sample", help="folder of all data and logs")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,12 +5,13 @@ import signal
 import threading
 from pathlib import Path
 
+from infra.local.part import STATE
 from infra.local.stack import Endpoints, Stack, StackOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--state", type=Path, default=Path(".local/up"), help="folder of all data and logs")
+    parser.add_argument("--state", type=Path, default=STATE / "up", help="folder of all data and logs")
 
 
 def run(args: argparse.Namespace) -> int:

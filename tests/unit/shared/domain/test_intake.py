@@ -116,3 +116,10 @@ def test_the_outcome_does_not_depend_on_the_order_of_the_listing(
     expected = inspect_drop(make_order(), NOON, names, there)
     shuffled = inspect_drop(make_order(), NOON, data.draw(st.permutations(names)), data.draw(st.permutations(there)))
     assert shuffled == expected
+
+
+def test_an_order_that_names_one_mate_is_refused_even_when_the_other_lies_there() -> None:
+    # It may be left over from an earlier drop; the order must say that it means it.
+    order = make_order(files=("NA00001_L1_R1.fastq.gz",))
+    with pytest.raises(PermanentError, match=r"without its mate NA00001_L1_R2\.fastq\.gz\. Name both"):
+        inspect_drop(order, NOON, [R1], [dropped(R1), dropped(R2)])

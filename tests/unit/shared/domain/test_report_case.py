@@ -14,6 +14,7 @@ from shared.domain.report_case import (
     main_consequence,
 )
 from shared.domain.variant import Consequence
+from shared.domain.wording import conclude
 from shared.errors import LedgerError, PermanentError
 from tests.report_cases import case, finding
 
@@ -31,6 +32,15 @@ from tests.report_cases import case, finding
 )
 def test_finding_nothing_is_negative_only_where_something_would_have_been_seen(arguments, expected):
     assert case(**arguments).interpretation is expected
+
+
+def test_without_clinvar_nothing_is_called_negative():
+    plan = case().plan
+    reference = plan.reference.model_copy(update={"versions": {"genes": "Ensembl 115"}})
+    uninterpreted = case(frozen=plan.model_copy(update={"reference": reference}))
+    assert uninterpreted.interpretation is Interpretation.INCONCLUSIVE
+    assert "were called but not interpreted" in conclude(uninterpreted).headline
+    assert "holds no ClinVar" in conclude(uninterpreted).text
 
 
 def test_a_finding_is_positive_however_thin_the_data():
