@@ -9,7 +9,7 @@ import httpx
 
 from batch_worker.tasks.reference import BundleSources, install_bundle, make_bundle
 from infra.local.drop import Lab
-from infra.local.stack import Stack
+from infra.local.stack import RunningStack
 from infra.local.watch import wait_for_plan, watch
 from shared.adapters.blobs import AzureBlobs
 from shared.domain.reference import Assembly, ReferenceManifest
@@ -64,7 +64,7 @@ def prepare_bundle(name: str, assembly: Assembly, sources: BundleSources, folder
     return make_bundle(name, assembly, sources, folder, say=lambda text: print(f"  {text}", flush=True))
 
 
-def run_job(stack: Stack, job: SampleJob) -> Finished:
+def run_job(stack: RunningStack, job: SampleJob) -> Finished:
     """Run a sample to its end and copy its results.
 
     Raises:
@@ -98,7 +98,7 @@ def check_report(fhir: str, report: str) -> dict[str, Any]:
     return resource
 
 
-def tell(stack: Stack, job: SampleJob, finished: Finished) -> None:
+def tell(stack: RunningStack, job: SampleJob, finished: Finished) -> None:
     """Say where everything is."""
     out = shown(job.out)
     names = {path.name: path for path in finished.files}

@@ -1,21 +1,25 @@
 """The local stack: every cloud service of the system as a local process, with the settings that join them."""
 
 import contextlib
+import fcntl
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from infra.local.azurite import connection_string
 from infra.local.part import Part
 from infra.local.ports import free_ports, is_free
+from shared.errors import PermanentError
 
 READY_SECONDS = 180
 """The first start also installs the Node packages."""
+
+ENDPOINTS_FILE = "endpoints.json"
 
 BATCH_ACCOUNT = "localbatch"
 BATCH_KEY = "bG9jYWwgZGV2ZWxvcG1lbnQga2V5LCBubyBzZWNyZXQ="
@@ -57,8 +61,57 @@ class StackOptions:
     usual_ports: bool = False
 
 
+class RunningStack(Protocol):
+    """A stack that can be used: one's own, or another process's."""
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where the parts listen."""
+        ...
+
+    def check(self) -> None:
+        """Raise when a part has ended."""
+        ...
+
+
+class AttachedStack:
+    """A stack that another process runs, such as `./run demo --keep`."""
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        self.endpoints = endpoints
+
+    def check(self) -> None:
+        """Whoever runs the stack looks after it."""
+
+
+@contextlib.contextmanager
+def open_stack(options: StackOptions) -> Iterator[RunningStack]:
+    """The stack that runs on this state already; else one that lasts as long as the block."""
+    try:
+        with Stack(options) as stack:
+            yield stack
+    except StateInUseError as error:
+        print(f"Using the stack that runs on {options.state} already.", flush=True)
+        yield AttachedStack(error.endpoints)
+
+
+class StateInUseError(PermanentError):
+    """Another stack runs on this state folder."""
+
+    def __init__(self, state: Path, endpoints: Endpoints) -> None:
+        super().__init__(
+            f"A stack runs on {state} already; its functions are at {endpoints.functions}. Stop it first, or give "
+            "another folder with --state."
+        )
+        self.endpoints = endpoints
+
+
 class Stack:
-    """Starts all parts in order and stops them in reverse; use it in a `with` block."""
+    """Starts all parts in order and stops them in reverse; use it in a `with` block.
+
+    Raises:
+        StateInUseError: On entering, when another stack runs on the same state: two would damage it.
+    """
 
     def __init__(self, options: StackOptions) -> None:
         self._options = replace(options, state=options.state.resolve())  # the parts run in another folder
@@ -99,6 +152,7 @@ class Stack:
         }
 
     def __enter__(self) -> Self:
+        self._lock_state()
         try:
             self._start()
         except BaseException:
@@ -110,6 +164,17 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+
+    def _lock_state(self) -> None:
+        state = self._options.state
+        state.mkdir(parents=True, exist_ok=True)
+        self._lock = (state / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            known = json.loads((state / ENDPOINTS_FILE).read_bytes())
+            raise StateInUseError(state, Endpoints(**known)) from error
 
     def check(self) -> None:
         """Raise when a part has ended by itself."""
@@ -132,7 +197,6 @@ class Stack:
         ensure_packages()  # here, where its words reach the user, and not in two parts at once
         blob, queue, batch, fhir, topic, functions = (str(port) for port in self._ports)
         state = self._options.state
-        state.mkdir(parents=True, exist_ok=True)
         access_log = state / "azurite-access.log"
         azurite = self._add(
             "azurite", "--state", str(state / "azurite"), "--blob-port", blob, "--queue-port", queue,
@@ -153,7 +217,7 @@ class Stack:
         for part in (fhir_part, batch_part, relay):
             part.wait_ready(READY_SECONDS)
         self._start_functions()
-        (state / "endpoints.json").write_text(json.dumps(asdict(self.endpoints), indent=2) + "\n")
+        (state / ENDPOINTS_FILE).write_text(json.dumps(asdict(self.endpoints), indent=2) + "\n")
 
     def _add(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Part:
         log = self._options.state / "logs" / f"{name}.log"
@@ -167,6 +231,7 @@ class Stack:
             with contextlib.suppress(KeyboardInterrupt):
                 part.stop()
         self._parts.clear()
+        self._lock.close()
 
 
 def _ports(*, usual: bool) -> tuple[int, ...]:

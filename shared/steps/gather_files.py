@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from shared.errors import LedgerError, PermanentError
+from shared.formats.bcftools import run_samtools
 from shared.formats.gvcf import join, parse_bands, parse_block
 
 _WINDOW_BP = 100_000
@@ -56,22 +57,12 @@ def gather_bams(bams: Sequence[Path], out: Path) -> GatheredBam:
     import pysam
 
     _some(bams)
-    _samtools("cat", "--no-PG", "-o", str(out), *(str(bam) for bam in bams))
+    run_samtools("cat", "--no-PG", "-o", str(out), *(str(bam) for bam in bams))
     index = Path(f"{out}.bai")
-    _samtools("index", "-b", "-o", str(index), str(out))
+    run_samtools("index", "-b", "-o", str(index), str(out))
     with pysam.AlignmentFile(str(out), index_filename=str(index)) as opened:
         assert opened.has_index()
     return GatheredBam(out, index)
-
-
-def _samtools(command: str, *arguments: str) -> None:
-    """Run one samtools command of the pysam wheel in this process, one at a time."""
-    import pysam.samtools
-
-    try:
-        getattr(pysam.samtools, command)(*arguments, catch_stdout=False)
-    except pysam.SamtoolsError as error:
-        raise PermanentError(f"samtools {command} failed: {error.value}") from error
 
 
 def gather_vcfs(vcfs: Sequence[Path], out: Path) -> GatheredVcf:

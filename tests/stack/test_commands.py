@@ -94,10 +94,26 @@ def test_the_demo_ends_with_where_everything_is_and_leaves_no_process(tmp_path: 
     assert re.findall(r"Analysis (\w{24}) has begun", again.stdout) == analysis
 
 
+def test_a_demo_that_is_kept_up_is_used_by_the_next_run(tmp_path: Path) -> None:
+    state = tmp_path / "kept-state"
+    with started("demo", "--keep", "--state", state) as (process, lines):
+        read_until(process, lines, "Ctrl-C stops it")
+        again = run("demo", "--state", state)
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert "Using the stack that runs on" in again.stdout
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    assert processes_naming(str(state)) == []
+
+
 def test_up_answers_until_it_is_interrupted_and_leaves_no_process(tmp_path: Path) -> None:
     state = tmp_path / "up-state"
     with started("up", "--state", state) as (process, lines):
         line = read_until(process, lines, r"functions +http")
+        second = run("up", "--state", state)
+        assert second.returncode == 1
+        assert "A stack runs on" in second.stderr
         health = httpx.get(line.split()[1], timeout=60)
         assert (health.status_code, health.json()) == (httpx.codes.OK, {"healthy": True, "faults": {}})
         process.send_signal(signal.SIGINT)

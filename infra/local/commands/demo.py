@@ -11,7 +11,7 @@ from infra.local.demo_data import BUNDLE, DemoData, make_demo_data
 from infra.local.job import SampleJob, prepare_bundle, run_job, tell
 from infra.local.part import STATE
 from infra.local.sizing import settings_for
-from infra.local.stack import Stack, StackOptions
+from infra.local.stack import AttachedStack, StackOptions, open_stack
 from shared.domain.reference import Assembly
 
 SAMPLE = "DEMO001"
@@ -40,14 +40,14 @@ def run(args: argparse.Namespace) -> int:
     )
     print("Starting the local stack: storage, event relay, Batch, FHIR server, functions ...", flush=True)
     job = SampleJob(SAMPLE, data.fastqs, data.order, state / "bundle", state / "results")
-    with Stack(options) as stack:
+    with open_stack(options) as stack:
         finished = run_job(stack, job)
         tell(stack, job, finished)
         _score(data, job)
-        if args.keep:
+        if args.keep and not isinstance(stack, AttachedStack):
             print_endpoints(stack.endpoints, state / "stack")
             wait_for_end(stack)
-        else:
+        elif not args.keep:
             print("\nThe FHIR address answers only while the stack is up: `./run demo --keep` leaves it up to explore.")
     return 0
 

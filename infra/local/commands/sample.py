@@ -12,7 +12,7 @@ from batch_worker.tasks.reference import BundleSources
 from infra.local.job import SampleJob, prepare_bundle, run_job, shown, tell
 from infra.local.part import STATE
 from infra.local.sizing import settings_for
-from infra.local.stack import Stack, StackOptions
+from infra.local.stack import StackOptions, open_stack
 from shared.domain.ids import canonical_json
 from shared.domain.order import Order, parse_order
 from shared.domain.reads import FASTQ_NAME, is_fastq, pair_up
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     out: Path = args.out or Path("results") / order.sample
     job = SampleJob(order.sample, fastqs, order_file, folder, out)
     print("Starting the local stack ...", flush=True)
-    with Stack(options) as stack:
+    with open_stack(options) as stack:
         tell(stack, job, run_job(stack, job))
     for note in _notes(args):
         print(note)

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from infra.local.part import STATE
-from infra.local.stack import Endpoints, Stack, StackOptions
+from infra.local.stack import Endpoints, RunningStack, Stack, StackOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ Ctrl-C stops it.""",
     )
 
 
-def wait_for_end(stack: Stack) -> None:
+def wait_for_end(stack: RunningStack) -> None:
     """Wait for Ctrl-C or SIGTERM, or for a part that ends by itself."""
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
