@@ -13,7 +13,7 @@ from shared import naming
 from shared.domain.ids import AnalysisId
 from shared.domain.markers import FailureKind, FailureRecord
 from shared.domain.plan import Plan
-from shared.domain.work import AlignWork, CallWork, Step, StepWork, Work
+from shared.domain.work import AlignWork, CallWork, SplitWork, Step, StepWork, Work
 from shared.errors import PermanentError
 from shared.naming import BlobRef
 from shared.ports import BlobStore
@@ -93,10 +93,10 @@ def _marker_of(work: Work, plan: Plan) -> BlobRef:
             return naming.aligned_marker(plan.analysis, chunk)
         case CallWork(shard):
             return naming.called_marker(plan.analysis, shard)
+        case SplitWork(read_group):
+            return naming.split_marker(plan.analysis, read_group)
         case StepWork(step):
             return naming.result_marker(plan.sample, plan.analysis, step.stage)
-        case _:
-            raise PermanentError(f"{work} is done by a function, not by a Batch task.")
 
 
 def _run(work: Work, plan: Plan, context: TaskContext, scratch: Path) -> None:
@@ -110,6 +110,10 @@ def _run(work: Work, plan: Plan, context: TaskContext, scratch: Path) -> None:
             from batch_worker.tasks.call import call
 
             call(plan, shard, context, scratch)
+        case SplitWork(read_group):
+            from shared.steps.split import split_read_group
+
+            split_read_group(plan, read_group, 0, context.blobs, context.clock)
         case StepWork(Step.GATHER):
             from shared.steps.gather import gather
 

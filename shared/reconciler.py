@@ -201,7 +201,12 @@ class Reconciler:
 
         if self._services.blobs.facts(naming.split_marker(plan.analysis, action.read_group)) is None:
             split_read_group(
-                plan, action.read_group, action.next_chunk, self._services, self._settings.function_seconds
+                plan,
+                action.read_group,
+                action.next_chunk,
+                self._services.blobs,
+                self._services.clock,
+                self._settings.function_seconds,
             )
 
     def _run_step(self, plan: Plan, step: Step) -> None:

@@ -81,6 +81,7 @@ class AppSettings(StorageSettings):
         chunk_pairs: See `Layout`.
         shard_bp: See `Layout`.
         large_input_bytes: See `Layout`.
+        large_read_group_bytes: See `Layout`.
         batch_pairs: See `ResultSettings`.
         max_attempts: Attempts at a unit of work before a transient failure ends the analysis.
         retry_seconds: Delay before the second attempt, s; four times longer before each further one.
@@ -109,6 +110,9 @@ class AppSettings(StorageSettings):
     chunk_pairs: Annotated[int, Field(alias="CHUNK_PAIRS", ge=1)] = Layout().chunk_pairs
     shard_bp: Annotated[int, Field(alias="SHARD_BP", ge=1)] = Layout().shard_bp
     large_input_bytes: Annotated[int, Field(alias="LARGE_INPUT_BYTES", ge=0)] = Layout().large_input_bytes
+    large_read_group_bytes: Annotated[int, Field(alias="LARGE_READ_GROUP_BYTES", ge=0)] = (
+        Layout().large_read_group_bytes
+    )
     batch_pairs: Annotated[int, Field(alias="BATCH_PAIRS", ge=1)] = ResultSettings().batch_pairs
     max_attempts: Annotated[int, Field(alias="MAX_ATTEMPTS", ge=1)] = RetryPolicy().max_attempts
     retry_seconds: Annotated[int, Field(alias="RETRY_SECONDS", ge=0)] = RetryPolicy().first_delay_seconds
@@ -147,6 +151,7 @@ class AppSettings(StorageSettings):
             chunk_pairs=self.chunk_pairs,
             shard_bp=self.shard_bp,
             large_input_bytes=self.large_input_bytes,
+            large_read_group_bytes=self.large_read_group_bytes,
         )
 
     @property

@@ -56,6 +56,7 @@ def make_plan(
     batch_pairs: int = 10,
     chunk_pairs: int = 20,
     large_input_bytes: int = 1 << 40,
+    large_read_group_bytes: int = 1 << 40,
     content: str = "a",
 ) -> Plan:
     return freeze_plan(
@@ -64,7 +65,12 @@ def make_plan(
         read_groups=tuple(make_read_group(group, sample, content) for group in groups),
         manifest=make_manifest(contigs),
         settings=ResultSettings(batch_pairs=batch_pairs),
-        layout=Layout(chunk_pairs=chunk_pairs, shard_bp=shard_bp, large_input_bytes=large_input_bytes),
+        layout=Layout(
+            chunk_pairs=chunk_pairs,
+            shard_bp=shard_bp,
+            large_input_bytes=large_input_bytes,
+            large_read_group_bytes=large_read_group_bytes,
+        ),
     )
 
 

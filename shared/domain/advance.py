@@ -133,7 +133,7 @@ def _attempt(plan: Plan, facts: Facts, work: Work, now: datetime, retry: RetryPo
         attempt = newest.attempt + 1
         if now < retry.ready_at(newest):
             return
-    if isinstance(work, SplitWork):
+    if isinstance(work, SplitWork) and not _runs_on_batch(plan, work):
         checkpoint = facts.checkpoints.get(work.read_group)
         yield OpenSplit(work.read_group) if checkpoint is None else ContinueSplit(work.read_group, checkpoint)
         return
@@ -147,8 +147,10 @@ def _attempt(plan: Plan, facts: Facts, work: Work, now: datetime, retry: RetryPo
     yield SubmitTask(work, attempt)
 
 
-def _runs_on_batch(plan: Plan, work: StepWork) -> bool:
-    """Whether a step is too heavy for a function. Deliver and archive only talk to services."""
+def _runs_on_batch(plan: Plan, work: SplitWork | StepWork) -> bool:
+    """Whether a split or a step is too heavy for a function. Deliver and archive only talk to services."""
+    if isinstance(work, SplitWork):
+        return plan.read_group(work.read_group).size >= plan.layout.large_read_group_bytes
     return plan.is_large and work.step in {Step.GATHER, Step.ANNOTATE}
 
 
@@ -192,6 +194,8 @@ def is_due_after(action: Action, stage: Stage, chunk: ChunkKey | None = None, wo
             return stage is Stage.CHUNK and aligned == chunk
         case CallWork():
             return stage in {Stage.ALIGNED, Stage.SPLIT}
+        case SplitWork():
+            return stage is Stage.PLANNED
         case StepWork(step):
             return stage is _BEFORE[step]
 

@@ -37,11 +37,15 @@ class Layout(Document):
         shard_bp: Reference bp per shard.
         large_input_bytes: From this much FASTQ (compressed bytes) on, gather and annotate are Batch tasks. A function
             holds the results twice on its temporary disk, of which a small instance has less than 1 GB.
+        large_read_group_bytes: From this much FASTQ (compressed bytes of R1 and R2) on, a read group's split is a Batch
+            task. A resumed split passes over what is done, and a function must get through that and one more chunk
+            within its time.
     """
 
     chunk_pairs: Annotated[int, Field(ge=1)] = 1_000_000
     shard_bp: Annotated[int, Field(ge=1)] = 25_000_000
     large_input_bytes: Annotated[int, Field(ge=0)] = 256 * 1024**2
+    large_read_group_bytes: Annotated[int, Field(ge=0)] = 8 * 1024**3
 
 
 class ReferenceChoice(Document):
@@ -104,7 +108,7 @@ class Plan(Document):
     @property
     def input_bytes(self) -> int:
         """Bytes of FASTQ as they lie in landing."""
-        return sum(group.r1.size + group.r2.size for group in self.read_groups)
+        return sum(group.size for group in self.read_groups)
 
     @property
     def is_large(self) -> bool:

@@ -50,6 +50,11 @@ class ReadGroup(Document):
     library: str
     platform_unit: str
 
+    @property
+    def size(self) -> int:
+        """Bytes of both files as they lie in landing."""
+        return self.r1.size + self.r2.size
+
 
 @dataclass(frozen=True, slots=True)
 class Pairing:

@@ -4,7 +4,9 @@ A chunk is a whole number of alignment batches counted from the start of the rea
 depends on where it was cut. The step may stop between chunks; a checkpoint goes on from there.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ from shared.domain.plan import Plan
 from shared.domain.work import ChunkKey, Stage
 from shared.errors import PermanentError
 from shared.formats.fastq import FastqSource, read_pairs
-from shared.ports import Services
+from shared.ports import BlobStore
 from shared.steps.meter import Meter
 
 if TYPE_CHECKING:
@@ -28,27 +30,35 @@ COMPRESSION_LEVEL = 1
 """Chunks live for minutes; the fastest level costs a fifth of the default's time."""
 
 
-def split_read_group(plan: Plan, group_id: str, next_chunk: int, services: Services, budget_seconds: float) -> None:
+def split_read_group(
+    plan: Plan,
+    group_id: str,
+    next_chunk: int,
+    blobs: BlobStore,
+    clock: Callable[[], datetime],
+    budget_seconds: float = math.inf,
+) -> None:
     """Split a read group from a checkpoint on; leave chunks, and `split.json` or the next checkpoint.
 
     Args:
         plan: The analysis.
         group_id: The read group.
         next_chunk: Number of the chunk to go on with; the chunks before it have their markers.
-        services: The outside world.
-        budget_seconds: After this time no further chunk is begun, s.
+        blobs: Where the files are and the chunks go.
+        clock: The time, UTC.
+        budget_seconds: After this time no further chunk is begun, s; a Batch task has no such limit.
 
     Raises:
         PermanentError: For any fault of the files.
     """
     group = plan.read_group(group_id)
-    began = services.clock()
-    meter = Meter(services.clock)
+    began = clock()
+    meter = Meter(clock)
     chunk_pairs = plan.layout.chunk_pairs
-    done = _existing_chunks(plan, group_id, services)
+    done = _existing_chunks(plan, group_id, blobs)
     with (
-        services.blobs.open(naming.landing_blob(group.r1.name), group.r1.content) as r1,
-        services.blobs.open(naming.landing_blob(group.r2.name), group.r2.content) as r2,
+        blobs.open(naming.landing_blob(group.r1.name), group.r1.content) as r1,
+        blobs.open(naming.landing_blob(group.r2.name), group.r2.content) as r2,
     ):
         pairs = read_pairs(FastqSource(r1, f"landing/{group.r1.name}"), FastqSource(r2, f"landing/{group.r2.name}"))
         number, total = _skip(pairs, next_chunk, chunk_pairs)
@@ -56,29 +66,29 @@ def split_read_group(plan: Plan, group_id: str, next_chunk: int, services: Servi
             first = next(pairs, None)
             if first is None:
                 break
-            spent = (services.clock() - began).total_seconds()
+            spent = (clock() - began).total_seconds()
             if spent > budget_seconds and number > next_chunk:
-                _leave_checkpoint(plan, group_id, number, total, services)
+                _leave_checkpoint(plan, group_id, number, total, blobs)
                 return
             key = ChunkKey(group_id, number)
             chunk = _prepend(first, islice(pairs, chunk_pairs - 1))
             if key in done:
                 total += sum(1 for _ in chunk)
             else:
-                total += _write_chunk(plan, key, total, chunk, services)
+                total += _write_chunk(plan, key, total, chunk, blobs, clock)
             number += 1
     if total == 0:
         raise PermanentError(
             f"landing/{group.r1.name} and its mate hold no reads. Upload the sequencer's files, then the order again."
         )
     marker = SplitMarker(analysis=plan.analysis, read_group=group_id, chunks=number, pairs=total, **meter.read())
-    services.blobs.create(naming.split_marker(plan.analysis, group_id), marker.to_json())
+    blobs.create(naming.split_marker(plan.analysis, group_id), marker.to_json())
 
 
-def _existing_chunks(plan: Plan, group_id: str, services: Services) -> set[ChunkKey]:
+def _existing_chunks(plan: Plan, group_id: str, blobs: BlobStore) -> set[ChunkKey]:
     folder = naming.split_marker(plan.analysis, group_id).name.rpartition("/")[0] + "/"
     found = set()
-    for facts in services.blobs.list(naming.Container.WORK, folder):
+    for facts in blobs.list(naming.Container.WORK, folder):
         ref = naming.parse_marker(facts.ref.container, facts.ref.name)
         if ref and ref.stage is Stage.CHUNK:
             found.add(ref.chunk)
@@ -96,13 +106,15 @@ def _prepend(first: Pair, rest: Iterator[Pair]) -> Iterator[Pair]:
     yield from rest
 
 
-def _write_chunk(plan: Plan, key: ChunkKey, first_pair: int, chunk: Iterator[Pair], services: Services) -> int:
-    meter = Meter(services.clock)
+def _write_chunk(
+    plan: Plan, key: ChunkKey, first_pair: int, chunk: Iterator[Pair], blobs: BlobStore, clock: Callable[[], datetime]
+) -> int:
+    meter = Meter(clock)
     data = naming.chunk_data(plan.analysis, key)
     count = 0
     first_name = last_name = ""
     with (
-        services.blobs.writer(data) as stream,
+        blobs.writer(data) as stream,
         # No time and no file name in the gzip header: the same reads give the same bytes.
         igzip.IGzipFile(filename="", mode="wb", compresslevel=COMPRESSION_LEVEL, fileobj=stream, mtime=0) as packed,
     ):
@@ -122,10 +134,10 @@ def _write_chunk(plan: Plan, key: ChunkKey, first_pair: int, chunk: Iterator[Pai
         outputs=(stream.output(),),
         **meter.read(),
     )
-    services.blobs.create(naming.chunk_marker(plan.analysis, key), marker.to_json())
+    blobs.create(naming.chunk_marker(plan.analysis, key), marker.to_json())
     return count
 
 
-def _leave_checkpoint(plan: Plan, group_id: str, number: int, total: int, services: Services) -> None:
+def _leave_checkpoint(plan: Plan, group_id: str, number: int, total: int, blobs: BlobStore) -> None:
     checkpoint = Checkpoint(analysis=plan.analysis, read_group=group_id, next_chunk=number, pairs_done=total)
-    services.blobs.create(naming.checkpoint_blob(plan.analysis, group_id, number), checkpoint.to_json())
+    blobs.create(naming.checkpoint_blob(plan.analysis, group_id, number), checkpoint.to_json())

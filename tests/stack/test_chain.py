@@ -116,6 +116,7 @@ def test_dropping_the_same_files_again_changes_nothing(
     running: Running, finished: tuple[str, str, list[Path], Path]
 ) -> None:
     sample, analysis, files, _ = finished
+    settle(running)  # the last function still tidies up when the last marker is there
     before = names(running, Container.RESULTS), names(running, Container.WORK)
     running.lab.drop(sample, files)
     wait_for_plan(running.lab, sample, running.stack.check)
@@ -278,7 +279,7 @@ def invariant(stack: Stack, sample: str, analysis: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("cut", "relay"),
     [
-        ({"CHUNK_PAIRS": "100000", "SHARD_BP": "1000000", "LARGE_INPUT_BYTES": "1"}, ()),
+        ({"CHUNK_PAIRS": "100000", "SHARD_BP": "1000000", "LARGE_INPUT_BYTES": "1", "LARGE_READ_GROUP_BYTES": "1"}, ()),
         (
             {"CHUNK_PAIRS": "300", "SHARD_BP": "7000"},
             ("--duplicate", "1", "--shuffle", "--delay-seconds", "0.5", "--seed", "7"),
@@ -286,7 +287,7 @@ def invariant(stack: Stack, sample: str, analysis: str) -> dict[str, Any]:
         ({"CHUNK_PAIRS": "700", "FUNCTION_SECONDS": "1"}, ("--duplicate", "0.3", "--drop", "0.3", "--seed", "3")),
     ],
     ids=[
-        "one chunk, one shard, gathered and annotated on Batch",
+        "one chunk, one shard, split, gathered and annotated on Batch",
         "many of both, every event twice and out of order",
         "events lost, splits stopped and resumed",
     ],

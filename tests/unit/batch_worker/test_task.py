@@ -8,7 +8,7 @@ import pytest
 from batch_worker.task import ExitStatus, TaskContext, run_task
 from shared import naming
 from shared.domain.markers import FailureKind, FailureRecord
-from shared.domain.work import AlignWork, CallWork, ChunkKey, SplitWork, Stage, Step, StepWork, Work
+from shared.domain.work import AlignWork, CallWork, ChunkKey, Stage, Step, StepWork, Work
 from shared.errors import PermanentError, TransientError
 from shared.naming import BlobRef
 from tests.drops import open_analysis
@@ -142,7 +142,7 @@ def test_an_analysis_without_a_plan_is_bad_data(world: World, run: Callable[...,
     assert len(records(world)) == 1
 
 
-@pytest.mark.parametrize("work", [SplitWork("S1_L001"), StepWork(Step.DELIVER), StepWork(Step.ARCHIVE)])
+@pytest.mark.parametrize("work", [StepWork(Step.DELIVER), StepWork(Step.ARCHIVE)])
 def test_work_of_a_function_is_refused(world: World, run: Callable[..., int], work: Work) -> None:
     assert run(work) == 65
     (name,) = records(world)

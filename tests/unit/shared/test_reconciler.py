@@ -138,8 +138,8 @@ def test_an_event_of_an_unknown_analysis_is_an_error() -> None:
 def test_a_split_runs_in_the_function_under_a_claim(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, int, float]] = []
 
-    def split(plan: Plan, group: str, number: int, services: Any, budget: float) -> None:
-        with services.blobs.claim(naming.claim_blob(plan.analysis, SplitWork(group))) as free:
+    def split(plan: Plan, group: str, number: int, blobs: Any, _clock: object, budget: float) -> None:
+        with blobs.claim(naming.claim_blob(plan.analysis, SplitWork(group))) as free:
             assert not free
         seen.append((group, number, budget))
 

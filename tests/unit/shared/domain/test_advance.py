@@ -78,6 +78,14 @@ def test_gather_and_annotate_of_a_large_sample_run_on_batch_and_deliver_does_not
         assert advance(large, dataclasses.replace(CALLED, results=frozenset(reached)), NOON) == [action]
 
 
+def test_a_large_read_group_is_split_on_batch_at_once_and_a_small_one_in_the_function() -> None:
+    large = make_plan(groups=("L1", "L2"), large_read_group_bytes=2_000)
+    assert advance(large, Facts(), NOON) == [SubmitTask(SplitWork("L1"), 0), SubmitTask(SplitWork("L2"), 0)]
+    assert all(is_due_after(action, Stage.PLANNED) for action in advance(large, Facts(), NOON))
+    small = make_plan(groups=("L1",), large_read_group_bytes=2_001)
+    assert advance(small, Facts(), NOON) == [OpenSplit("L1")]
+
+
 @pytest.mark.parametrize("end", [Stage.ARCHIVED, Stage.FAILED])
 def test_an_ended_analysis_is_only_closed(end: Stage) -> None:
     assert steps(dataclasses.replace(CALLED, results=frozenset({end}))) == [Close()]

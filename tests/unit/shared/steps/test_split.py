@@ -17,7 +17,7 @@ from shared.errors import PermanentError
 from shared.naming import Container
 from shared.steps.split import split_read_group
 from tests.factories import make_plan
-from tests.fakes import FakeBlobs, FakeClock, Killed, make_services
+from tests.fakes import FakeBlobs, FakeClock, Killed
 from tests.fastq_text import fastq
 
 GROUP = "L1"
@@ -35,7 +35,7 @@ class Drop:
     clock: FakeClock
 
     def split(self, next_chunk: int = 0, budget: float = 300) -> None:
-        split_read_group(self.plan, GROUP, next_chunk, make_services(blobs=self.blobs, clock=self.clock), budget)
+        split_read_group(self.plan, GROUP, next_chunk, self.blobs, self.clock, budget)
 
     def data(self) -> dict[str, bytes]:
         return self.blobs.contents(Container.WORK, naming.data_folder(self.plan.analysis))
