@@ -104,9 +104,14 @@ def parse_open_entry(name: str) -> AnalysisId:
     return AnalysisId(name.removeprefix(OPEN_PREFIX))
 
 
+def intake_folder(sample: str) -> str:
+    """Prefix of a sample's frozen file lists, one per upload of an order."""
+    return f"intake/{sample}/"
+
+
 def intake_blob(sample: str, order_digest: str) -> BlobRef:
     """The files that an upload of an order is for, frozen when it was first seen; the digest tells uploads apart."""
-    return BlobRef(Container.WORK, f"intake/{sample}/{order_digest}")
+    return BlobRef(Container.WORK, f"{intake_folder(sample)}{order_digest}")
 
 
 # --- work: markers -----------------------------------------------------------------------------------------

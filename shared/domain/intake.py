@@ -1,6 +1,6 @@
 """Whether a drop is complete: the order, the files in the folder, and what is still missing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -52,15 +52,26 @@ class Complete:
     received: datetime
 
 
-def names_at_arrival(order: Order, order_modified: datetime, dropped: Sequence[Dropped]) -> tuple[str, ...]:
+def names_at_arrival(
+    order: Order, order_modified: datetime, dropped: Sequence[Dropped], known: Collection[str] = ()
+) -> tuple[str, ...]:
     """Full names of the FASTQ files an order is for.
 
     An order that names none is for every FASTQ that was in the folder when it arrived, by the storage's own times, so
     that the answer does not depend on when an event is seen.
+
+    Args:
+        order: The order.
+        order_modified: When it arrived.
+        dropped: What lies in the folder now.
+        known: Files that were there for an earlier upload of an order: one that is replaced while the order is uploaded
+            again has a later time, and was there all the same.
     """
     if order.files is not None:
         return tuple(f"{order.sample}/{name}" for name in order.files)
-    return tuple(file.name for file in dropped if is_fastq(file.name) and file.modified <= order_modified)
+    return tuple(
+        file.name for file in dropped if is_fastq(file.name) and (file.modified <= order_modified or file.name in known)
+    )
 
 
 def inspect_drop(

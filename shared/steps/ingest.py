@@ -165,13 +165,20 @@ def _names(
     ref = naming.intake_blob(order.sample, digest([data.hex(), facts.etag])[:24])
     found = services.blobs.find(ref)
     if found is None:
-        names = names_at_arrival(order, facts.modified, dropped)
+        names = names_at_arrival(order, facts.modified, dropped, _known_names(order.sample, services))
         if not names or not freeze:
             return names, facts.modified
         services.blobs.create(ref, canonical_json({"files": list(names), "arrived": facts.modified.isoformat()}))
         found = services.blobs.read(ref)
     record = json.loads(found)
     return tuple(record["files"]), datetime.fromisoformat(record["arrived"])
+
+
+def _known_names(sample: str, services: Services) -> set[str]:
+    """The files of earlier uploads of the sample's orders."""
+    folder = naming.intake_folder(sample)
+    records = [services.blobs.read(facts.ref) for facts in services.blobs.list(Container.WORK, folder)]
+    return {name for record in records for name in json.loads(record)["files"]}
 
 
 def _plan(order: Order, complete: Complete, services: Services, settings: ResultSettings, layout: Layout) -> Plan:

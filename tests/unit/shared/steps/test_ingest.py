@@ -174,6 +174,19 @@ def test_an_order_uploaded_again_is_for_what_is_there_then(world: World) -> None
     assert [group.id for group in plan.read_groups] == ["L1", "L2"]
 
 
+def test_a_drop_repeated_with_its_order_first_is_the_same_analysis(world: World) -> None:
+    drop_all(world, "L1")
+    drop_all(world, "L2")
+    drop_order(world.blobs)
+    first = look(world).plan
+    drop_order(world.blobs)
+    drop_all(world, "L1")  # the same bytes with a later time than the order's, before any event is seen
+    second = look(world).plan
+    assert first is not None
+    assert second is not None
+    assert second.analysis == first.analysis
+
+
 def test_an_order_before_any_file_waits_and_starts_when_uploaded_again_after_them(world: World) -> None:
     drop_order(world.blobs)
     assert "The order names no files and none were in the folder" in look(world).waiting
