@@ -27,9 +27,9 @@ _LAST_TYPES: Final = ("DiagnosticReport", "Provenance")
 def build_bundle(case: ReportCase, page: str) -> bytes:
     """The report as a FHIR R4 transaction, the same bytes for the same case and page.
 
-    Pipeline-owned resources are put under ids made from the analysis, so that posting twice changes nothing. The
-    patient and the laboratory are created only if no resource has their identifier; a patient that the order names
-    by reference is only referred to.
+    Pipeline-owned resources, the laboratory among them, are put under ids made from what they are, so that posting
+    twice changes nothing. The patient is created only if no resource has the identifier; a patient that the order
+    names by reference is only referred to.
 
     Entries stand in the order in which they refer to each other (except the report's own), as `split_bundle` needs.
 
@@ -44,6 +44,7 @@ def build_bundle(case: ReportCase, page: str) -> bytes:
     observations.extend(implication.phases(links))
     results = [f"Observation/{observation.id}" for observation in observations]
     owned: list[Resource | None] = [
+        parties.organization(links),
         parties.device(links),
         request.specimen(links),
         request.service_request(links),
@@ -54,8 +55,8 @@ def build_bundle(case: ReportCase, page: str) -> bytes:
         diagnostic_report(links, results, page.encode()),
         provenance(links),
     ]
-    shared = [(links.patient, parties.patient(links)), (links.organization, parties.organization(links))]
-    entries = [_shared_entry(url, resource) for url, resource in shared if resource is not None]
+    patient = parties.patient(links)
+    entries = [_shared_entry(links.patient, patient)] if patient is not None else []
     entries += [_owned_entry(case.fhir_base.rstrip("/"), resource) for resource in owned if resource is not None]
     bundle = Bundle.model_validate({"type": "transaction", "entry": entries})
     return canonical_json(json.loads(bundle.model_dump_json()))

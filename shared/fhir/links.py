@@ -46,8 +46,13 @@ class Links:
 
     @cached_property
     def organization(self) -> str:
-        """The laboratory."""
-        return self._shared("Organization", self.case.laboratory.system)
+        """The laboratory: one resource of our own for all analyses.
+
+        Put under an id of its own and not created on condition: two first deliveries at once could then both create
+        it, and every later one would be refused for finding two.
+        """
+        system = self.case.laboratory.system
+        return f"Organization/{resource_id(system, 'Organization', system)}"
 
     @property
     def performer(self) -> Element:

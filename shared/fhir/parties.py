@@ -24,7 +24,12 @@ def organization(links: Links) -> Organization:
     """The laboratory, identified by the URI under which it issues identifiers."""
     laboratory = links.case.laboratory
     return Organization.model_validate(
-        {"identifier": [identifier(System.URI, laboratory.system)], "active": True, "name": laboratory.name}
+        {
+            "id": id_of(links.organization),
+            "identifier": [identifier(System.URI, laboratory.system)],
+            "active": True,
+            "name": laboratory.name,
+        }
     )
 
 

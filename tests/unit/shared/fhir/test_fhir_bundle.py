@@ -288,4 +288,4 @@ def test_parts_refer_only_to_what_is_there_and_the_report_comes_last(large_bundl
 def test_a_limit_without_room_for_the_report_is_refused():
     bundle = build_bundle(many_findings(1), PAGE)
     with pytest.raises(PermanentError, match="no room for the report"):
-        split_bundle(bundle, 3)
+        split_bundle(bundle, 2)
