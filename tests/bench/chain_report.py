@@ -1,5 +1,6 @@
 """What the benchmark of the chain found, and its tables."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
