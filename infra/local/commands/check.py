@@ -12,7 +12,7 @@ STATIC = (
     ("types", ("mypy",)),
     ("imports", ("importlinter.cli", "lint")),
 )
-UNIT = ("unit tests", ("pytest", "-q", "tests/unit"))
+UNIT = ("unit tests", ("pytest", "-q", "-n", "2", "tests/unit"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
