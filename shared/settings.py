@@ -83,7 +83,8 @@ class AppSettings(StorageSettings):
         large_input_bytes: See `Layout`.
         large_read_group_bytes: See `Layout`.
         batch_pairs: See `ResultSettings`.
-        max_attempts: Attempts at a unit of work before a transient failure ends the analysis.
+        max_attempts: Attempts at computing before a transient failure ends the analysis.
+        max_delivery_attempts: Attempts at delivering before a transient failure ends the analysis.
         retry_seconds: Delay before the second attempt, s; four times longer before each further one.
     """
 
@@ -115,6 +116,9 @@ class AppSettings(StorageSettings):
     )
     batch_pairs: Annotated[int, Field(alias="BATCH_PAIRS", ge=1)] = ResultSettings().batch_pairs
     max_attempts: Annotated[int, Field(alias="MAX_ATTEMPTS", ge=1)] = RetryPolicy().max_attempts
+    max_delivery_attempts: Annotated[int, Field(alias="MAX_DELIVERY_ATTEMPTS", ge=1)] = (
+        RetryPolicy().max_delivery_attempts
+    )
     retry_seconds: Annotated[int, Field(alias="RETRY_SECONDS", ge=0)] = RetryPolicy().first_delay_seconds
 
     @model_validator(mode="after")
@@ -162,7 +166,11 @@ class AppSettings(StorageSettings):
     @property
     def retry_policy(self) -> RetryPolicy:
         """How often and when failed work is tried again."""
-        return RetryPolicy(max_attempts=self.max_attempts, first_delay_seconds=self.retry_seconds)
+        return RetryPolicy(
+            max_attempts=self.max_attempts,
+            max_delivery_attempts=self.max_delivery_attempts,
+            first_delay_seconds=self.retry_seconds,
+        )
 
 
 class WorkerSettings(StorageSettings):

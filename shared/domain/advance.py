@@ -40,19 +40,29 @@ class RetryPolicy:
     """How often and when work that failed for now is tried again.
 
     Attributes:
-        max_attempts: Attempts in all; Batch's own restarts within an attempt are not counted. Four, with the delays
-            below, ride out a service that is away for twenty minutes.
+        max_attempts: Attempts in all at computing; Batch's own restarts within an attempt are not counted.
+        max_delivery_attempts: Attempts at delivering. More, because the results are there and only an outside service
+            is missed: with the delays below, an EHR that is away for nine hours still gets its report.
         first_delay_seconds: Delay before the second attempt, s.
         factor: How much longer each further delay is.
+        max_delay_seconds: The longest delay, s.
     """
 
     max_attempts: int = 4
+    max_delivery_attempts: int = 12
     first_delay_seconds: int = 60
     factor: int = 4
+    max_delay_seconds: int = 3600
 
     def ready_at(self, failure: FailureRecord) -> datetime:
         """When the next attempt may begin."""
-        return failure.failed + timedelta(seconds=self.first_delay_seconds * self.factor**failure.attempt)
+        delay = self.first_delay_seconds * self.factor**failure.attempt
+        return failure.failed + timedelta(seconds=min(delay, self.max_delay_seconds))
+
+    def is_last(self, failure: FailureRecord) -> bool:
+        """Whether there is no further attempt after this one."""
+        is_delivery = failure.work in {Step.DELIVER, Step.ARCHIVE}
+        return failure.attempt + 1 >= (self.max_delivery_attempts if is_delivery else self.max_attempts)
 
 
 def advance(plan: Plan, facts: Facts, now: datetime, retry: RetryPolicy = RetryPolicy()) -> list[Action]:
@@ -85,7 +95,7 @@ def _final_failure(facts: Facts, retry: RetryPolicy) -> FailureRecord | None:
         if record.kind is FailureKind.PERMANENT:
             return record
     for record in in_order:
-        if record.attempt + 1 >= retry.max_attempts:
+        if retry.is_last(record):
             return record
     return None
 

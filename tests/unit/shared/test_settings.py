@@ -59,6 +59,7 @@ def test_the_defaults_are_these(monkeypatch: pytest.MonkeyPatch) -> None:
         "large_read_group_bytes": 8 * 1024**3,
         "batch_pairs": 20_000,
         "max_attempts": 4,
+        "max_delivery_attempts": 12,
         "retry_seconds": 60,
     }
 

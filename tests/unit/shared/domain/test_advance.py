@@ -111,6 +111,22 @@ def test_the_last_transient_failure_stops_the_analysis() -> None:
     assert advance(PLAN, facts, NOON, RetryPolicy(max_attempts=3)) == [Stop(records[2])]
 
 
+def test_delivering_is_tried_for_hours_because_only_an_outside_service_is_missed() -> None:
+    work = StepWork(Step.DELIVER)
+    facts = dataclasses.replace(CALLED, results=frozenset({Stage.GATHERED, Stage.ANNOTATED}))
+    now, attempts = NOON, 0
+    while True:
+        failures = (*facts.failures, make_failure(PLAN, work, attempt=attempts, failed=now))
+        facts = dataclasses.replace(facts, failures=failures)
+        if isinstance(advance(PLAN, facts, now)[:1] and advance(PLAN, facts, now)[0], Stop):
+            break
+        now = RetryPolicy().ready_at(failures[-1])
+        assert advance(PLAN, facts, now) == [RunStep(work)]
+        attempts += 1
+    assert attempts == 11
+    assert timedelta(hours=8) < now - NOON < timedelta(hours=10)
+
+
 def test_a_task_in_hand_is_left_alone_and_one_that_died_without_a_word_is_recorded() -> None:
     facts = Facts(
         chunks=ALL,
