@@ -148,6 +148,7 @@ class Stack:
             "RECONCILE_SCHEDULE": "*/20 * * * * *",
             "STALLED_SECONDS": "30",
             "RETRY_SECONDS": "5",
+            "MAX_DELIVERY_ATTEMPTS": "2",  # on one machine a service that is away is a fault, not an outage
             **(self._options.settings or {}),
         }
 

@@ -47,6 +47,7 @@ def watch(lab: Lab, analysis: str, check: Callable[[], None], limit_seconds: flo
         TransientError: When it has not ended within the limit.
     """
     view = _Bars() if sys.stdout.isatty() else _Lines()
+    told: set[str] = set()
     deadline = time.monotonic() + limit_seconds
     with view:
         while True:
@@ -54,6 +55,10 @@ def watch(lab: Lab, analysis: str, check: Callable[[], None], limit_seconds: flo
             status = lab.analysis(analysis)
             if status is not None:
                 view.show(status)
+                for attempt in status["attempts_failed"]:
+                    if attempt["message"] not in told and attempt["kind"] == "transient":
+                        told.add(attempt["message"])
+                        print(f"Will be tried again: {attempt['message']}", flush=True)
                 if status["stage"] == "failed":
                     raise PermanentError(f"Analysis {analysis} failed: {status['failed']}")
                 if status["stage"] == "completed":
