@@ -149,14 +149,15 @@ class FastqLane:
     def _damaged(self) -> PermanentError:
         damage = self._source.damage
         assert damage is not None
+        # The decompressor may hold back the last piece before the damage, hence "at least".
+        where = f" after at least {self.count:,} whole reads" if self.count else ""
         if damage.kind is DamageKind.TRUNCATED:
             return PermanentError(
-                f"{self.name} is truncated: its gzip data ends early, after {self.count:,} whole reads. The upload or "
-                f"the copy was cut off. {UPLOAD_AGAIN}."
+                f"{self.name} is truncated: its gzip data ends early{where}. The upload or the copy was cut off. "
+                f"{UPLOAD_AGAIN}."
             )
         return PermanentError(
-            f"{self.name} is damaged: its gzip data cannot be read after {self.count:,} whole reads "
-            f"({damage.reason}). {UPLOAD_AGAIN}."
+            f"{self.name} is damaged: its gzip data cannot be read{where} ({damage.reason}). {UPLOAD_AGAIN}."
         )
 
 
