@@ -71,8 +71,11 @@ PAIR_FAULTS = [
     (
         "good_R1.fastq",
         "other_name_R2.fastq",
-        "Mates differ at read 2: good_R1.fastq has 'A1:7:FC:1:2', other_name_R2.fastq has 'A1:7:FC:1:9'. The files are "
-        "not a pair, or one of them was sorted or filtered alone. Upload the matching R1 and R2, then the order again.",
+        (
+            "Mates differ at read 2: good_R1.fastq has 'A1:7:FC:1:2', other_name_R2.fastq has 'A1:7:FC:1:9'. The "
+            "files are not a pair, or one of them was sorted or filtered alone. Upload the matching R1 and R2, then the "
+            "order again."
+        ),
     ),
     (
         "short_R1.fastq",
@@ -99,26 +102,35 @@ PAIR_FAULTS = [
     (
         "good_R1.fastq",
         "good_R1.fastq",
-        "good_R1.fastq and good_R1.fastq both hold first mates; one file was perhaps uploaded twice (read 1, "
-        f"'A1:7:FC:1:1'). {MATES_RIGHT}",
+        (
+            "good_R1.fastq and good_R1.fastq both hold first mates; one file was perhaps uploaded twice (read 1, "
+            f"'A1:7:FC:1:1'). {MATES_RIGHT}"
+        ),
     ),
     (
         "old_R2.fastq",
         "old_R2.fastq",
-        f"old_R2.fastq and old_R2.fastq both hold second mates; one file was perhaps uploaded twice (read 1, 'A1:1/2'). "
-        f"{MATES_RIGHT}",
+        (
+            f"old_R2.fastq and old_R2.fastq both hold second mates; one file was perhaps uploaded twice (read 1, "
+            "'A1:1/2'). "
+            f"{MATES_RIGHT}"
+        ),
     ),
     (
         "archive_R1.fastq",
         "archive_R1.fastq",
-        "archive_R1.fastq and archive_R1.fastq hold the same reads: one file was uploaded twice. Upload the matching R1 "
-        "and R2, then the order again.",
+        (
+            "archive_R1.fastq and archive_R1.fastq hold the same reads: one file was uploaded twice. Upload the "
+            "matching R1 and R2, then the order again."
+        ),
     ),
     (
         "phred64_R1.fastq",
         "phred64_R2.fastq",
-        "phred64_R1.fastq looks like Phred+64: all its qualities are between 'B' and 'h'. Convert the qualities to "
-        "Phred+33 (for instance with `seqtk seq -VQ64`), then upload the order again.",
+        (
+            "phred64_R1.fastq looks like Phred+64: all its qualities are between 'B' and 'h'. Convert the qualities to "
+            "Phred+33 (for instance with `seqtk seq -VQ64`), then upload the order again."
+        ),
     ),
 ]
 
