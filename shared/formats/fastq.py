@@ -1,121 +1,179 @@
 """FASTQ pairs, read in lock-step and checked, with the place of every fault.
 
-Parsing is dnaio's; this module adds decompression of what is found, the pairing rules, and messages that a lab
-technician can act on. Only a faulty read's name and number appear in a message.
+Blocks of both files are checked as a whole (`fastq_table`); where such a check fails, and only there, records are read
+one by one (`fastq_record`), which names file, line, read and fault. Only a faulty read's name and number appear in a
+message.
 """
 
-import io
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, cast
-
-import dnaio
-from dnaio.readers import FastqReader
-from isal import igzip, igzip_lib
+from itertools import pairwise
 
 from shared.errors import PermanentError
+from shared.formats.fastq_lane import FastqLane
+from shared.formats.fastq_record import Record, bare_name, declared_mate, full_name, shown
+from shared.formats.fastq_stream import FastqSource
+from shared.formats.fastq_table import FastqTable, are_mates
 
-if TYPE_CHECKING:
-    from dnaio import SequenceRecord
+__all__ = ["BLOCK_BYTES", "FastqPairs", "FastqSource", "PairBlock"]
 
-_GZIP_MAGIC = b"\x1f\x8b"
-_USUAL = b"ACGTN"
-_IUPAC = b"ACGTNRYSWKMBDHVU.-acgtnryswkmbdhvu"
-_REASON_SHOWN = 200  # characters; a reason may quote names as long as a line
-_UPLOAD_AGAIN = "Upload the file again from the sequencer's output, then upload the order again"
+BLOCK_BYTES = 1 << 19
+"""Text of each file that is looked at together: fits a core's cache, and is large for numpy."""
+
+SAME_PAIRS = 1_000
+"""So many pairs from the first on whose mates are equal to the letter are one file given twice."""
 
 
 @dataclass(frozen=True, slots=True)
-class FastqSource:
-    """One FASTQ file: a byte stream, and its name for messages, such as ``landing/NA1/NA1_R1.fastq.gz``."""
+class PairBlock:
+    """Consecutive read pairs.
 
-    stream: BinaryIO
-    name: str
-
-
-def read_pairs(r1: FastqSource, r2: FastqSource) -> Iterator[tuple["SequenceRecord", "SequenceRecord"]]:
-    """Yield the read pairs of two FASTQ files in their order.
-
-    The streams may be gzip (also of several members, or BGZF) or plain text.
-
-    Raises:
-        PermanentError: For a file that is damaged, no FASTQ, or no mate of the other one: which file, which read,
-            why, and what to do.
+    Attributes:
+        count: Pairs.
+        first_name: R1's name of the first pair, without comment.
+        last_name: That of the last.
     """
-    first, second = _records(r1), _records(r2)
-    count = 0
-    while True:
-        one = next(first, None)
-        two = next(second, None)
+
+    count: int
+    first_name: str
+    last_name: str
+    _mates: tuple[tuple[FastqTable, int], tuple[FastqTable, int]] | tuple[Record, Record]
+
+    def text(self) -> bytes:
+        """As FASTQ: R1, R2, R1, R2, ..."""
+        one, two = self._mates
+        if isinstance(one, Record):
+            assert isinstance(two, Record)
+            return one.text() + two.text()
+        assert not isinstance(two, Record)
+        parts = [b""] * (2 * self.count)
+        parts[0::2] = _records(*one, self.count)
+        parts[1::2] = _records(*two, self.count)
+        return b"".join(parts)
+
+
+class FastqPairs:
+    """The read pairs of two FASTQ files in their order; gzip (also of several members, or BGZF) or plain text.
+
+    Args:
+        r1: The first mates.
+        r2: The second mates.
+        block_bytes: Text that is checked together; 0 to check every record by itself. Changes speed, nothing else.
+    """
+
+    def __init__(self, r1: FastqSource, r2: FastqSource, block_bytes: int = BLOCK_BYTES) -> None:
+        self._lanes = FastqLane(r1, block_bytes), FastqLane(r2, block_bytes)
+        self._singles = 0  # pairs that are to be taken one by one
+        self._is_always_single = block_bytes == 0
+        self._same: int | None = 0  # pairs of equal mates from the first on; None after a pair that differs
+
+    @property
+    def count(self) -> int:
+        """Pairs passed."""
+        return self._lanes[0].count
+
+    def take(self, limit: int) -> PairBlock | None:
+        """The next pairs, 1 to `limit` of them; None at the end.
+
+        Raises:
+            PermanentError: For a file that is damaged, no FASTQ, or no mate of the other one: which file, which read,
+                why, and what to do. The pairs before the fault were given out.
+        """
+        if not self._singles and not self._is_always_single and (block := self._take_rows(limit)):
+            return block
+        self._singles = max(0, self._singles - 1)
+        return self._take_single()
+
+    def _take_rows(self, limit: int) -> PairBlock | None:
+        first, second = (lane.table() for lane in self._lanes)
+        count = min(first[2], second[2], limit) if first and second else 0
+        if not first or not second or not are_mates(first[0], first[1], second[0], second[1], count):
+            self._singles = max(lane.block_records() for lane in self._lanes)
+            return None
+        one, two = first[:2], second[:2]
+        if self._same is not None:
+            equal = _leading_equals(_records(*one, count), _records(*two, count))
+            if self._same + equal >= SAME_PAIRS:  # the fault is within; the pairs before it go out singly
+                self._singles = count
+                return None
+            self._same = self._same + equal if equal == count else None
+        for lane in self._lanes:
+            lane.pass_rows(count)
+        table, row = one
+        return PairBlock(count, _name(table, row), _name(table, row + count - 1), (one, two))
+
+    def _take_single(self) -> PairBlock | None:
+        r1, r2 = self._lanes
+        one, two = r1.record(), r2.record()
+        if one is None and two is None:
+            self._check_end()
+            return None
         if one is None or two is None:
-            if one is not two:
-                raise _unequal(r1, r2, count, one is not None, first if one is not None else second)
-            return
-        count += 1
-        if not one.is_mate(two):
-            raise PermanentError(
-                f"Mates differ at read {count:,}: {r1.name} has '{one.id}', {r2.name} has '{two.id}'. The files are "
-                "not a pair, or one of them was sorted or filtered alone. Upload the matching R1 and R2, then the "
-                "order again."
-            )
-        yield one, two
+            raise self._unequal()
+        _check_mates(one, two, r1, r2)
+        if self._same is not None:
+            self._same = self._same + 1 if one == two else None
+            if self._same == SAME_PAIRS:
+                raise self._one_file_twice()
+        name = full_name(one.title).decode("ascii")
+        return PairBlock(1, name, name, (one, two))
+
+    def _check_end(self) -> None:
+        for lane in self._lanes:
+            lane.check_end()
+        if self._same:
+            raise self._one_file_twice()
+
+    def _one_file_twice(self) -> PermanentError:
+        r1, r2 = self._lanes
+        return PermanentError(
+            f"{r1.name} and {r2.name} hold the same reads: one file was uploaded twice. Upload the matching R1 and "
+            "R2, then the order again."
+        )
+
+    def _unequal(self) -> PermanentError:
+        r1, r2 = self._lanes
+        for lane in self._lanes:
+            lane.pass_rest()
+        mate, short, long = ("R1", r1, r2) if r1.count < r2.count else ("R2", r2, r1)
+        return PermanentError(
+            f"{mate} ends early: {short.name} has {short.count:,} reads, {long.name} has {long.count:,}. The upload "
+            "looks truncated or the files are not a pair. Upload both files again, then the order again."
+        )
 
 
-def _records(source: FastqSource) -> Iterator["SequenceRecord"]:
-    """The records of one file, each checked."""
-    count = 0
-    try:
-        with FastqReader(cast("BinaryIO", _decompressed(source))) as reader:
-            for record in reader:
-                count += 1
-                # What is left of the letters once the usual ones are deleted: five times faster than looking at each.
-                if (rest := record.sequence.encode().translate(None, _USUAL)) and rest.translate(None, _IUPAC):
-                    raise PermanentError(
-                        f"{source.name}: read {count:,} ('{record.id}') has letters that are no bases. {_UPLOAD_AGAIN}."
-                    )
-                yield record
-    except dnaio.FastqFormatError as error:
-        line = f"line {error.line + 1:,}, " if error.line is not None else ""
+def _check_mates(one: Record, two: Record, r1: FastqLane, r2: FastqLane) -> None:
+    if bare_name(one.title) != bare_name(two.title):
         raise PermanentError(
-            f"{source.name} is not valid FASTQ at {line}read {count + 1:,}: {_reason(error)}. {_UPLOAD_AGAIN}."
-        ) from error
-    except EOFError as error:
-        raise PermanentError(
-            f"{source.name} is truncated: its gzip data ends early, after {count:,} whole reads. The upload or the "
-            f"copy was cut off. {_UPLOAD_AGAIN}."
-        ) from error
-    except (OSError, zlib.error, igzip_lib.IsalError) as error:  # type: ignore[misc]  # its stub forgets the base class
-        raise PermanentError(
-            f"{source.name} is damaged: its gzip data cannot be read after {count:,} whole reads ({error}). "
-            f"{_UPLOAD_AGAIN}."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise PermanentError(
-            f"{source.name} is no FASTQ: it holds bytes that are not text after {count:,} reads. {_UPLOAD_AGAIN}."
-        ) from error
+            f"Mates differ at read {r1.count:,}: {r1.name} has '{shown(full_name(one.title))}', {r2.name} has "
+            f"'{shown(full_name(two.title))}'. The files are not a pair, or one of them was sorted or filtered alone. "
+            "Upload the matching R1 and R2, then the order again."
+        )
+    said = declared_mate(one.title), declared_mate(two.title)
+    if said[0] != 2 and said[1] != 1:
+        return
+    name = shown(full_name(one.title))
+    if said[0] == 2 and said[1] != 2:
+        why = f"R1 and R2 are swapped: {r1.name} holds second mates, {r2.name} first mates"
+        if said[1] is None:
+            why = f"R1 and R2 look swapped: {r1.name} holds second mates"
+    elif said[1] == 1 and said[0] is None:
+        why = f"R1 and R2 look swapped: {r2.name} holds first mates"
+    else:
+        which = "first" if said[1] == 1 else "second"
+        why = f"{r1.name} and {r2.name} both hold {which} mates; one file was perhaps uploaded twice"
+    raise PermanentError(f"{why} (read {r1.count:,}, '{name}'). Upload R1 as R1 and R2 as R2, then the order again.")
 
 
-def _decompressed(source: FastqSource) -> io.BufferedIOBase:
-    buffered = io.BufferedReader(cast("io.RawIOBase", source.stream), 1 << 20)
-    if buffered.peek(2)[:2] == _GZIP_MAGIC:
-        return cast("io.BufferedIOBase", igzip.IGzipFile(fileobj=buffered))
-    return buffered
+def _records(table: FastqTable, row: int, count: int) -> list[bytes]:
+    bounds = table.bounds[row : row + count + 1].tolist()
+    text = table.text
+    return [text[begin:end] for begin, end in pairwise(bounds)]
 
 
-def _reason(error: dnaio.FastqFormatError) -> str:
-    """The parser's reason, its first line, without the record's content, which may be long."""
-    reason = str(error.message).partition(". The incomplete final record")[0].partition("\n")[0].strip(" .")
-    return reason if len(reason) <= _REASON_SHOWN else reason[:_REASON_SHOWN] + "..."
+def _name(table: FastqTable, row: int) -> str:
+    return table.text[int(table.bounds[row]) + 1 : int(table.name_ends[row])].decode("ascii")
 
 
-def _unequal(
-    r1: FastqSource, r2: FastqSource, count: int, first_is_longer: bool, longer: Iterator["SequenceRecord"]
-) -> PermanentError:
-    total = count + 1 + sum(1 for _ in longer)
-    short, long = (r2, r1) if first_is_longer else (r1, r2)
-    mate = "R2" if first_is_longer else "R1"
-    return PermanentError(
-        f"{mate} ends early: {short.name} has {count:,} reads, {long.name} has {total:,}. The upload looks truncated "
-        "or the files are not a pair. Upload both files again, then the order again."
-    )
+def _leading_equals(ones: list[bytes], twos: list[bytes]) -> int:
+    """How many pairs of equal records come before the first pair that differs."""
+    return next((at for at, (one, two) in enumerate(zip(ones, twos, strict=True)) if one != two), len(ones))
