@@ -324,6 +324,7 @@ class _Caller:
             contigs=self.contigs,
             reference=self.reference,
             prior=self.options.prior,
+            max_depth=self.options.max_depth,
         )
         for one in found:
             if not can_group(self.options.depth_bands) or self.options.min_base_quality > 1:

@@ -30,7 +30,7 @@ _TILE_BP = 1 << 18
 _ROWS_AT_ONCE = 1 << 14  # reads compared with the reference at once: some MB
 _MARGIN_BP = 2  # a base's quality is capped by its neighbours'
 _SHUFFLED_DEPTH = 255  # errmod_cal of htslib draws bases at random beyond
-_CROWDED_DEPTH = 2_000  # far below the depth at which mpileup starts to drop reads
+_CROWDED_DEPTH = 2_000
 _SURE_MAPQ = 20
 _DOUBTFUL_QUALITY = 1
 _CONSUMES_QUERY = np.array([op in "MIS=X" for op in "MIDNSHP=X???????"])
@@ -90,6 +90,7 @@ def find_evidence(
     contigs: Sequence[Contig],
     reference: Path,
     prior: float,
+    max_depth: int,
 ) -> list[Evidence]:
     """The windows and the depth of every walked interval.
 
@@ -100,8 +101,9 @@ def find_evidence(
         contigs: Of the reference, in order.
         reference: Plain FASTA with its `.fai`.
         prior: Expected share of positions that differ, as the caller is told.
+        max_depth: Reads that the caller keeps; where it may drop reads, whole reads are in windows.
     """
-    reads = _Reads(records, end)
+    reads = _Reads(records, end, min(_CROWDED_DEPTH, max_depth // 2))
     number = {contig.name: i for i, contig in enumerate(contigs)}
     return [reads.evidence(interval, number[interval.contig], reference, prior) for interval in walked]
 
@@ -109,9 +111,10 @@ def find_evidence(
 class _Reads:
     """The records with what is needed of their CIGARs and mates."""
 
-    def __init__(self, records: Records, end: NDArray[np.int64]) -> None:
+    def __init__(self, records: Records, end: NDArray[np.int64], crowded: int) -> None:
         self.records = records
         self.end = end
+        self.crowded = crowded
         self.ref = records.head["ref"].astype(np.int64)
         self.start = records.head["pos"].astype(np.int64)
         self.longest = int((end - self.start).max(initial=1))
@@ -246,7 +249,7 @@ class _Tile:
             (5 * with_clip >= self._spanning) | ((with_indel >= 2) & (10 * with_indel >= self._spanning))
         )
         self._realigns[reads.indels[1][_near(*reads.indels, ref, interval, 0)] - interval.start] = True
-        self._realigns |= self._spanning > _CROWDED_DEPTH
+        self._realigns |= self._spanning > reads.crowded
 
     def realigned(self) -> NDArray[np.int64]:
         """The rows that cover a position at which the caller may realign reads."""

@@ -1,5 +1,6 @@
 """Piling up windows only gives what piling up everything gives."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -70,23 +71,27 @@ def compare(
     return sum(one.variants.variants for one in some), sum(share) / len(share)
 
 
+GOOD = (25, 37, 37, 37)
 WORLDS = {
-    "as sequenced": {"pairs": 1_300},
-    "few variants": {"variety": 0.1, "phreds": (25, 37, 37, 37), "pairs": 1_200},
-    "few variants, poor bases": {"variety": 0.1, "pairs": 1_200, "fragment_bp": 150},
+    "few variants": {"variety": 0.1, "phreds": GOOD, "pairs": 1_200},
     "few variants, sixfold": {"variety": 0.1, "phreds": (12, 37, 37, 37), "pairs": 300, "fragment_bp": 140},
     "few variants, few clips": {"variety": 0.1, "phreds": (37, 40), "tears": 0.004},
-    "few variants, N and tails": {"variety": 0.1, "phreds": (2,) + (37,) * 200, "pairs": 150, "fragment_bp": 150},
     "few variants, mixed depth": {"variety": 0.1, "phreds": (37,), "pairs": 2_500, "start_step": 170},
-    "twofold": {"pairs": 100},
-    "sixfold, mates overlap": {"pairs": 300, "fragment_bp": 140},
-    "mates overlap": {"fragment_bp": 120, "tears": 0.02},
-    "good bases only": {"phreds": (37, 40), "pairs": 1_500},
-    "bases of quality 0, 1 and 2": {"phreds": (0, 1, 2, 20, 30, 37, 37, 37, 37) + (37,) * 30, "fragment_bp": 150},
-    "N in shallow reads": {"phreds": (2,) + (37,) * 40, "pairs": 60, "fragment_bp": 150},
+    "poor bases, mates overlap": {"fragment_bp": 120, "tears": 0.02},
+    "bases of quality 0, 1 and 2": {"phreds": (0, 1, 2, 20, 30) + (37,) * 40, "fragment_bp": 150},
+    "N in shallow reads": {"phreds": (2,) + (37,) * 100, "pairs": 100, "fragment_bp": 150},
     "clips and odd indels": {"tears": 0.15, "phreds": (37,)},
-    "300-fold": {"pairs": 14_000, "read_bp": 75, "phreds": (25, 37, 37, 37), "tears": 0.01},
-    "long reads of a pair": {"read_bp": 250, "fragment_bp": 400, "pairs": 500, "phreds": (30, 37, 37, 37)},
+    "long reads": {"read_bp": 250, "fragment_bp": 400, "pairs": 300, "variety": 0.2, "phreds": GOOD},
+    "deeper than 255": {"pairs": 17_000, "variety": 0.1, "phreds": (37,)},
+}
+SETTINGS = {
+    "haploid": CallOptions(ploidy=1),
+    "mapping quality": CallOptions(min_mapq=30),
+    "base quality": CallOptions(min_base_quality=20),
+    "bands that mix depth 0 with others": CallOptions(depth_bands=(0, 5, 20)),
+    "a prior that calls much": CallOptions(prior=0.3),
+    "a prior that calls little": CallOptions(prior=1e-5),
+    "fewer reads kept than there are": CallOptions(max_depth=15),
 }
 
 
@@ -95,3 +100,20 @@ def test_windows_give_what_the_whole_pileup_gives(name, tmp_path, monkeypatch):
     variants, share = compare(make_world(seed=11, **WORLDS[name]), tmp_path, monkeypatch, CallOptions())
     assert variants > 5
     assert share > 0
+    if name.startswith("few variants"):
+        assert share < 0.6  # else nothing was compared
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_windows_give_what_the_whole_pileup_gives_at_every_setting(name, tmp_path, monkeypatch):
+    world = make_world(seed=12, variety=0.2, phreds=GOOD, pairs=500)
+    variants, share = compare(world, tmp_path, monkeypatch, SETTINGS[name], shard_bp=6_000)
+    assert variants > 5
+    assert share > 0
+
+
+def test_where_no_read_lies_nothing_is_piled_up(tmp_path, monkeypatch):
+    letters = "".join(random.Random(3).choices("ACGT", k=200))
+    reads = "".join(f"@r {mate}\n{letters[at : at + 100]}\n+\n{'I' * 100}\n" for mate, at in ((1, 0), (2, 100)))
+    world = World(make_world(pairs=0).contigs, {"L1": reads.encode()})
+    assert compare(world, tmp_path, monkeypatch, CallOptions()) == (0, 0)
