@@ -26,14 +26,31 @@ class World:
         return "".join(out).encode()
 
 
-def make_world(seed: int = 7, pairs: int = 1_300, read_bp: int = 100, start_step: int = 1) -> World:
+def make_world(
+    seed: int = 7,
+    pairs: int = 1_300,
+    read_bp: int = 100,
+    start_step: int = 1,
+    fragment_bp: int = 260,
+    phreds: tuple[int, ...] = (11, 25, 37, 37, 37, 37),
+    tears: float = 0.0,
+    variety: float = 1.0,
+) -> World:
     """Make the world; equal arguments give equal bytes.
 
-    Fragments start at multiples of `start_step` bp of the donor.
+    Args:
+        seed: Of everything random.
+        pairs: Fragments, copies not counted.
+        read_bp: Length of every read.
+        start_step: Fragments start at multiples of this many bp of the donor.
+        fragment_bp: Mean length of fragments; below twice `read_bp` mates overlap.
+        phreds: Qualities that bases are drawn from; a base of quality 2 is an N every second time.
+        tears: Share of reads whose last third is random (the aligner clips it), and of reads with an own small indel.
+        variety: How many variants the donor has, as a multiple of one every 150 bp or so.
     """
     rng = random.Random(seed)
     contigs = _genome(rng)
-    haplotypes = [{name: _donor(letters, rng) for name, letters in contigs.items()} for _ in range(2)]
+    haplotypes = [{name: _donor(letters, rng, variety) for name, letters in contigs.items()} for _ in range(2)]
     groups: dict[str, list[str]] = {"L1": [], "L2": []}
     names = [name for name, letters in contigs.items() if len(letters) > 2 * read_bp]
     weights = [len(contigs[name]) for name in names]
@@ -41,7 +58,7 @@ def make_world(seed: int = 7, pairs: int = 1_300, read_bp: int = 100, start_step
         lane = "L1" if number % 5 < 3 else "L2"
         contig = rng.choices(names, weights)[0]
         letters = rng.choice(haplotypes)[contig]
-        size = max(read_bp + 10, min(len(letters) - 1, int(rng.gauss(260, 45))))
+        size = max(read_bp + 10, min(len(letters) - 1, int(rng.gauss(fragment_bp, 45))))
         start = rng.randrange(len(letters) - size) // start_step * start_step
         if start_step > 1:
             size = max(read_bp + 10, size // start_step * start_step)
@@ -61,7 +78,9 @@ def make_world(seed: int = 7, pairs: int = 1_300, read_bp: int = 100, start_step
                 first, second = _random(rng, read_bp), _random(rng, read_bp)
             name = f"M{rng.randrange(10**6):06d}:{number}:{copy}"
             for letters_out, mate in ((first, 1), (second, 2)):
-                read, quality = _sequenced(letters_out, rng)
+                read, quality = _sequenced(
+                    _torn(letters_out, rng) if tears and rng.random() < tears else letters_out, rng, phreds
+                )
                 groups[lane].append(f"@{name} {mate}:N:0:AC\n{read}\n+\n{quality}\n")
     return World(contigs, {lane: "".join(reads).encode() for lane, reads in groups.items()})
 
@@ -89,21 +108,21 @@ def _genome(rng: random.Random) -> dict[str, str]:
     }
 
 
-def _donor(letters: str, rng: random.Random) -> str:
+def _donor(letters: str, rng: random.Random, variety: float) -> str:
     """A haplotype: an SNV or an indel about every 150 bp, indels preferably in the microsatellites."""
     out = []
     at = 0
     while at < len(letters):
-        if letters[at] != "N" and rng.random() < 1 / 250:
+        if letters[at] != "N" and rng.random() < variety / 250:
             out.append(rng.choice("ACGT".replace(letters[at], "")))
             at += 1
-        elif letters[at] != "N" and rng.random() < 1 / 450:
+        elif letters[at] != "N" and rng.random() < variety / 450:
             if rng.random() < 0.5:
                 at += rng.randint(1, 6)
             else:
                 out.append(letters[at] + _random(rng, rng.randint(1, 6)))
                 at += 1
-        elif at % 1_000 == 10 and rng.random() < 0.7:
+        elif at % 1_000 == 10 and rng.random() < 0.7 * min(1, variety):
             at += rng.choice([2, 3, 4])
         else:
             out.append(letters[at] if letters[at] != "N" else rng.choice("ACGT"))
@@ -111,12 +130,25 @@ def _donor(letters: str, rng: random.Random) -> str:
     return "".join(out)
 
 
-def _sequenced(letters: str, rng: random.Random) -> tuple[str, str]:
+def _torn(letters: str, rng: random.Random) -> str:
+    """The read with a random tail, or with a small indel that no other read has; of the same length."""
+    at = rng.randrange(len(letters) // 3, len(letters) * 2 // 3)
+    if rng.random() < 0.5:
+        return letters[:at] + _random(rng, len(letters) - at)
+    size = rng.randint(1, 3)
+    torn = (
+        letters[:at] + _random(rng, size) + letters[at:] if rng.random() < 0.5 else letters[:at] + letters[at + size :]
+    )
+    return (torn + _random(rng, size))[: len(letters)]
+
+
+def _sequenced(letters: str, rng: random.Random, phreds: tuple[int, ...]) -> tuple[str, str]:
     """The read with errors as its qualities promise; Phred + 33."""
     read, quality = [], []
     for letter in letters:
-        phred = rng.choice((11, 25, 37, 37, 37, 37))
+        phred = rng.choice(phreds)
         wrong = rng.random() < 10 ** (-phred / 10)
-        read.append(rng.choice("ACGT") if wrong else letter)
+        base = rng.choice("ACGT") if wrong else letter
+        read.append("N" if phred == 2 and rng.random() < 0.5 else base)
         quality.append(chr(phred + 33))
     return "".join(read), "".join(quality)

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from batch_worker import commands
 from batch_worker.engine.bgzf import write_bgzf
+from batch_worker.engine.blocks import blocks_outside, can_group, unite, widen_over_runs
 from batch_worker.engine.borders import Cut, Owner, crossing, parse_depths, recount, trim, windows
 from batch_worker.engine.depth import Depth, depth_of, fetch
 from batch_worker.engine.duplicates import find_duplicates, set_duplicate_flags
+from batch_worker.engine.evidence import Evidence, find_evidence
 from batch_worker.engine.header import (
     SamReadGroup,
     aligner_program,
@@ -32,6 +34,8 @@ from batch_worker.engine.packed import (
     DUPLICATE,
     MATE_FACTS_BYTES,
     NOT_PRIMARY,
+    PAIRED,
+    PROPER_PAIR,
     QC_FAIL,
     SECONDARY,
     UNMAPPED,
@@ -264,27 +268,36 @@ class _Caller:
     def write_gvcf(self, path: Path) -> int:
         """Call, cut to the shard, write; return the number of records. Variants are kept in the scratch folder."""
         lengths = {contig.name: contig.length for contig in self.contigs}
-        walked = [i.padded(self.halo_bp // 2, lengths[i.contig]) for i in self.shard.intervals]
         called = self.scratch / "called.vcf"
-        head = self.records.head
-        seen = np.flatnonzero((head["ref"] >= 0) & (head["flag"] & _UNSEEN_BY_CALLER == 0))
+        seen = self._seen()
         bands = self.options.depth_bands
+        evidence = self._evidence(seen, lengths)
+        walked = [window for found in evidence for window in found.intervals()]
+        if not walked:  # a header is needed all the same
+            first = evidence[0].interval
+            walked = [Interval(first.contig, first.start, first.start + 1)]
         call = commands.call(called, prior=self.options.prior, ploidy=self.options.ploidy, depth_bands=bands)
-        run_pipeline([self._mpileup(seen, walked, bands, None), call], self.log)
+        run_pipeline([self._mpileup(self._over(walked, seen), walked, bands, None), call], self.log)
         owner = Owner(self.shard.intervals)
         with called.open() as text:
             header, body = split_header(text)
             cuts = crossing(body, owner)
-        depths = self._depths(cuts, seen, lengths)
+        depths = self._depths(cuts, seen, walked, lengths)
         blocks = {cut.piece: recount(cut, self._letter(cut.piece), depths, bands) for cut in cuts}
         count = 0
         with called.open() as text, (self.scratch / "variants.vcf").open("w") as variants:
             _, body = split_header(text)
             variants.writelines(f"{line}\n" for line in header)
 
+            outside = chain.from_iterable(
+                blocks_outside(found, own, self.reference, bands, self.options.ploidy)
+                for found, own in zip(evidence, self.shard.intervals, strict=True)
+            )
+            order = [contig.name for contig in self.contigs]
+
             def owned() -> Iterator[str]:
                 nonlocal count
-                for line in trim(body, owner, blocks):
+                for line in unite(trim(body, owner, blocks), outside, order, bands):
                     count += 1
                     if is_variant(line):
                         variants.write(f"{line}\n")
@@ -293,6 +306,38 @@ class _Caller:
             own = [*_provenance(self.options), bands_line(bands)]
             write_bgzf(path, text_pieces(chain(header_lines(header, own), owned())), _TEXT_LEVEL)
         return count
+
+    def _seen(self) -> NDArray[np.int64]:
+        """The records that mpileup does not skip by flag or mapping quality."""
+        head = self.records.head
+        orphan = (head["flag"] & PAIRED != 0) & (head["flag"] & PROPER_PAIR == 0)
+        unseen = (head["flag"] & _UNSEEN_BY_CALLER != 0) | orphan | (head["mapq"] < self.options.min_mapq)
+        return np.flatnonzero((head["ref"] >= 0) & ~unseen)
+
+    def _evidence(self, seen: NDArray[np.int64], lengths: dict[str, int]) -> list[Evidence]:
+        """What to pile up, for each of the shard's intervals with half its halo."""
+        records = Records(self.records.buffer, self.records.offsets[seen], self.records.head[seen])
+        found = find_evidence(
+            records,
+            self.spans_end[seen],
+            walked=[i.padded(self.halo_bp // 2, lengths[i.contig]) for i in self.shard.intervals],
+            contigs=self.contigs,
+            reference=self.reference,
+            prior=self.options.prior,
+            max_depth=self.options.max_depth,
+        )
+        for one in found:
+            if not can_group(self.options.depth_bands) or self.options.min_base_quality > 1:
+                one.windows[:] = True
+            widen_over_runs(one, self.options.depth_bands)
+        return found
+
+    def _over(self, walked: Sequence[Interval], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of the rows that share a base with an interval."""
+        cover = Cover(walked, self.contigs)
+        head = self.records.head[rows]
+        start = cover.linear(head["ref"], head["pos"].astype(np.int64))
+        return rows[cover.overlaps(start, cover.linear(head["ref"], self.spans_end[rows]))]
 
     def write_vcf(self, path: Path) -> VariantCounts:
         """Normalise the variants that `write_gvcf` kept, set FILTER, write; return the counts."""
@@ -328,17 +373,15 @@ class _Caller:
         )
 
     def _depths(
-        self, cuts: Sequence[Cut], seen: NDArray[np.int64], lengths: dict[str, int]
+        self, cuts: Sequence[Cut], seen: NDArray[np.int64], walked: Sequence[Interval], lengths: dict[str, int]
     ) -> dict[tuple[str, int], int]:
         """The depth of every position of the pieces that a border cut off."""
         if not cuts:
             return {}
-        walked = windows(cuts, self.halo_bp // 2, lengths)
-        near = Cover(walked, self.contigs, self.halo_bp // 2)
-        head, spans = self.records.head[seen], self.spans_end[seen]
-        close = near.overlaps(near.linear(head["ref"], head["pos"].astype(np.int64)), near.linear(head["ref"], spans))
+        near = Owner(windows(cuts, self.halo_bp // 2, lengths))
+        again = [piece for window in walked for piece in near.pieces(window.contig, window.start, window.end)]
         out_vcf = self.scratch / "border.vcf"
-        run(self._mpileup(seen[close], walked, None, out_vcf), self.log)
+        run(self._mpileup(self._over(again, seen), again, None, out_vcf), self.log)
         with out_vcf.open() as text:
             return dict(parse_depths(text))
 

@@ -57,6 +57,19 @@ def fetch(reference: Path, interval: Interval) -> bytes:
     raise PermanentError(f"{reference.name}.fai lacks contig '{interval.contig}'. Build the reference index again.")
 
 
+def contig_length(reference: Path, contig: str) -> int:
+    """The length of a contig, bp, by the `.fai`.
+
+    Raises:
+        PermanentError: When the contig is not in the `.fai`.
+    """
+    for line in reference.with_name(reference.name + ".fai").read_text().splitlines():
+        name, length, _ = line.split("\t", 2)
+        if name == contig:
+            return int(length)
+    raise PermanentError(f"{reference.name}.fai lacks contig '{contig}'. Build the reference index again.")
+
+
 def depth_of(records: Records, contig_names: list[str], intervals: tuple[Interval, ...], reference: Path) -> Depth:
     """Count the depth over `intervals`; `records` holds at least every record that overlaps them."""
     number = {name: i for i, name in enumerate(contig_names)}
@@ -71,7 +84,7 @@ def depth_of(records: Records, contig_names: list[str], intervals: tuple[Interva
     for interval in intervals:
         low, high = np.searchsorted(ref, [number[interval.contig], number[interval.contig] + 1])
         first, stop = low + np.searchsorted(starts[low:high], [interval.start - longest, interval.end])
-        depths = _depths(starts[first:stop], ends[first:stop], interval)
+        depths = coverage(starts[first:stop], ends[first:stop], interval)
         letters = np.frombuffer(fetch(reference, interval).upper(), dtype=np.uint8)
         known = depths[np.isin(letters, np.frombuffer(b"ACGT", dtype=np.uint8))]
         callable_bp += len(known)
@@ -80,8 +93,8 @@ def depth_of(records: Records, contig_names: list[str], intervals: tuple[Interva
     return Depth(callable_bp, total, tuple(histogram.tolist()))
 
 
-def _depths(starts: NDArray[np.int64], ends: NDArray[np.int64], interval: Interval) -> NDArray[np.int64]:
-    """Depth at each position of the interval, from blocks that may stick out of it."""
+def coverage(starts: NDArray[np.int64], ends: NDArray[np.int64], interval: Interval) -> NDArray[np.int64]:
+    """Blocks over each position of the interval; they may stick out of it."""
     begin = np.clip(starts - interval.start, 0, interval.length)
     stop = np.clip(ends - interval.start, 0, interval.length)
     size = interval.length + 1

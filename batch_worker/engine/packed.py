@@ -15,7 +15,7 @@ from batch_worker.engine.bgzf import read_bgzf
 from shared.domain.genome import Contig, Interval
 from shared.errors import PermanentError
 
-PAIRED, UNMAPPED, MATE_UNMAPPED, REVERSE, MATE_REVERSE = 0x1, 0x4, 0x8, 0x10, 0x20
+PAIRED, PROPER_PAIR, UNMAPPED, MATE_UNMAPPED, REVERSE, MATE_REVERSE = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20
 FIRST, SECOND, SECONDARY, QC_FAIL, DUPLICATE, SUPPLEMENTARY = 0x40, 0x80, 0x100, 0x200, 0x400, 0x800
 NOT_PRIMARY = SECONDARY | SUPPLEMENTARY
 
