@@ -73,8 +73,8 @@ PAIR_FAULTS = [
         "other_name_R2.fastq",
         (
             "Mates differ at read 2: good_R1.fastq has 'A1:7:FC:1:2', other_name_R2.fastq has 'A1:7:FC:1:9'. The "
-            "files are not a pair, or one of them was sorted or filtered alone. Upload the matching R1 and R2, then the "
-            "order again."
+            "files are not a pair, or one of them was sorted or filtered alone. Upload the matching R1 and R2, then "
+            "the order again."
         ),
     ),
     (
