@@ -239,12 +239,11 @@ def _gather(gathered: _Gathered, batch: Batch, aligned: list[bytes]) -> None:
     longer[primary] = MATE_FACTS_BYTES
     stops = np.cumsum(lengths + longer)
     begins = stops - lengths - longer
-    buffer = np.empty(int(stops[-1]), dtype=np.uint8)
-    is_tag = np.zeros(len(buffer), dtype=bool)
-    tag_bytes = (stops[primary] - MATE_FACTS_BYTES)[:, None] + np.arange(MATE_FACTS_BYTES)
-    is_tag[tag_bytes.ravel()] = True
-    buffer[tag_bytes.ravel()] = np.frombuffer(tags, dtype=np.uint8)
-    buffer[~is_tag] = table.buffer
+    pieces = [b""] * (2 * len(aligned))
+    pieces[0::2] = aligned
+    for number, row in enumerate(primary.tolist()):
+        pieces[2 * row + 1] = tags[number * MATE_FACTS_BYTES : (number + 1) * MATE_FACTS_BYTES]
+    buffer = np.frombuffer(bytearray().join(pieces), dtype=np.uint8)
     sizes = (table.head["block_size"] + longer).astype("<i4").view(np.uint8).reshape(-1, 4)
     buffer[begins[:, None] + np.arange(4)] = sizes
     gathered.add(buffer, table.head["ref"].copy(), pos.copy(), spans.end, flag.copy(), begins, stops)

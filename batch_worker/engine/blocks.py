@@ -68,7 +68,7 @@ def unite(
     rank = {contig: i for i, contig in enumerate(order)}
     waiting: ReferenceBlock | None = None
     waits_outside = False
-    for entry in merge(_called(lines, rank), _outside(blocks, rank), key=_Entry.place):
+    for entry in merge(_called(lines, rank), _outside(blocks, rank)):
         block = entry.block
         joined = None
         if waiting is not None and block is not None and entry.outside != waits_outside and block.start == waiting.end:
@@ -83,17 +83,13 @@ def unite(
 
 
 class _Entry(NamedTuple):
-    """One record to be united: a block, or else a line."""
+    """One record to be united: a block, or else a line. Entries of the two kinds differ in the first three values."""
 
     contig: int
     start: int
     outside: bool
     line: str
     block: ReferenceBlock | None
-
-    def place(self) -> tuple[int, int, bool]:
-        """What entries are ordered by."""
-        return self.contig, self.start, self.outside
 
 
 def _called(lines: Iterable[str], rank: dict[str, int]) -> Iterator[_Entry]:
