@@ -33,7 +33,6 @@ HEAVY = (
     "bwa_mem3",
     "cyvcf2",
     "deltalake",
-    "dnaio",
     "ferro_hgvs",
     "fhir",
     "isal",
