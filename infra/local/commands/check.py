@@ -12,7 +12,7 @@ STATIC = (
     ("types", ("mypy",)),
     ("imports", ("importlinter.cli", "lint")),
 )
-UNIT = ("unit tests", ("pytest", "-q", "-n", "2", "tests/unit"))
+UNIT = ("unit tests", ("pytest", "-q", "-n", "2", "-m", "not thorough", "tests/unit"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -95,6 +95,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", WORLDS)
 def test_windows_give_what_the_whole_pileup_gives(name, tmp_path, monkeypatch):
     variants, share = compare(make_world(seed=11, **WORLDS[name]), tmp_path, monkeypatch, CallOptions())
@@ -104,6 +105,7 @@ def test_windows_give_what_the_whole_pileup_gives(name, tmp_path, monkeypatch):
         assert share < 0.6  # else nothing was compared
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", SETTINGS)
 def test_windows_give_what_the_whole_pileup_gives_at_every_setting(name, tmp_path, monkeypatch):
     world = make_world(seed=12, variety=0.2, phreds=GOOD, pairs=500)
