@@ -74,13 +74,22 @@ def make_bundle(
         genes = out_dir / GENES_NAME
         summary = to_ensembl_gff3(sources.genes, genes, contigs)
         say(f"  {summary.genes:,} genes, {summary.transcripts:,} transcripts, {summary.coding:,} of them coding")
+        for what, count in sorted(summary.skipped.items()):
+            say(f"  left out: {count:,} transcripts, because {what}")
         versions["genes"] = summary.version
         roles |= {genes: Role.GENES, genes.with_name(genes.name + ".tbi"): Role.GENES_INDEX}
     if sources.clinvar:
         say(f"normalising {sources.clinvar.name}")
         clinvar = out_dir / CLINVAR_NAME
         known = prepare_clinvar(sources.clinvar, out_dir / REFERENCE_NAME, contigs, clinvar)
-        say(f"  {known.records:,} alleles")
+        say(f"  {known.written:,} alleles of {known.records:,} records")
+        for count, why in (
+            (known.other_contigs, "on contigs that the reference does not have"),
+            (known.no_alleles, "without alleles"),
+            (known.wrong_reference, f"whose REF is not what the reference has there, first {known.wrong_example}"),
+        ):
+            if count:
+                say(f"  left out: {count:,} records {why}")
         versions["clinvar"] = known.version
         roles |= {clinvar: Role.CLINVAR, clinvar.with_name(clinvar.name + ".tbi"): Role.CLINVAR_INDEX}
     versions |= dict(sources.versions)

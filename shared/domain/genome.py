@@ -53,10 +53,6 @@ class Interval:
         """Length in bp."""
         return self.end - self.start
 
-    def region(self) -> str:
-        """The interval as samtools writes it: 1-based, closed."""
-        return f"{self.contig}:{self.start + 1}-{self.end}"
-
     def padded(self, halo_bp: int, contig_length: int) -> "Interval":
         """The interval with `halo_bp` more on each side, clipped to the contig."""
         return Interval(self.contig, max(0, self.start - halo_bp), min(contig_length, self.end + halo_bp))

@@ -23,7 +23,6 @@ LINE_LIMITS = (MAX_TITLE_BYTES, MAX_READ_BP, MAX_TITLE_BYTES, MAX_READ_BP)
 
 MAX_RECORD_BYTES = sum(LINE_LIMITS) + len(LINE_LIMITS)
 
-USUAL_BASES = b"ACGTN"
 BASES = b"ACGTNRYSWKMBDHVUacgtnryswkmbdhvu."
 """IUPAC codes and the dot of old instruments; the aligner reads what is not ACGT as N and either case alike. The gap
 '-' is no base: it belongs to alignments, and the aligner has no code for it."""

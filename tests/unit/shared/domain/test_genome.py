@@ -26,11 +26,6 @@ def test_an_empty_or_negative_interval_is_refused(start: int, end: int) -> None:
         Interval("chr1", start, end)
 
 
-def test_a_region_is_written_one_based_and_closed() -> None:
-    assert Interval("chr1", 0, 10).region() == "chr1:1-10"
-    assert Interval("chr1", 9, 10).region() == "chr1:10-10"
-
-
 @pytest.mark.parametrize(
     ("start", "end", "padded"),
     [
