@@ -83,6 +83,20 @@ def manifest_blob(bundle: str) -> BlobRef:
     return BlobRef(Container.REFERENCE, f"{bundle}/manifest.json")
 
 
+TESTS_FOLDER = "tests"
+"""Folder of the reference container that holds the tests' definitions; no bundle may have this name."""
+
+
+def definition_blob(test_code: str) -> BlobRef:
+    """The definition of a test of the laboratory's catalogue."""
+    return BlobRef(Container.REFERENCE, f"{TESTS_FOLDER}/{test_code}/definition.json")
+
+
+def definition_targets(test_code: str, bed: str) -> BlobRef:
+    """A BED file beside a test's definition."""
+    return BlobRef(Container.REFERENCE, f"{TESTS_FOLDER}/{test_code}/{bed}")
+
+
 def bundle_blob(bundle: str, path: str) -> BlobRef:
     """A file of a reference bundle."""
     return BlobRef(Container.REFERENCE, f"{bundle}/{path}")
@@ -192,6 +206,11 @@ def aligned_part(analysis: AnalysisId, chunk: ChunkKey, shard: int) -> BlobRef:
     return BlobRef(
         Container.WORK, f"{DATA_PREFIX}{analysis}/aligned/{chunk.read_group}/{chunk.number:05d}/{shard:05d}.bam"
     )
+
+
+def targets_data(analysis: AnalysisId) -> BlobRef:
+    """The intervals that an analysis is limited to: BED, merged and padded."""
+    return BlobRef(Container.WORK, f"{DATA_PREFIX}{analysis}/targets.bed")
 
 
 def called_data(analysis: AnalysisId, shard: int, suffix: str) -> BlobRef:

@@ -8,7 +8,10 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from shared.domain.ids import Document
+from shared.domain.karyotype import Sex
 from shared.domain.reads import SampleName, is_fastq
+from shared.domain.test_definition import BedName
+from shared.domain.thresholds import Limits
 from shared.errors import PermanentError
 
 FhirId = Annotated[str, StringConstraints(pattern=r"^(Patient/)[A-Za-z0-9.-]{1,64}$")]
@@ -20,6 +23,14 @@ class Caller(StrEnum):
     """Variant callers that an order may choose."""
 
     BCFTOOLS = "bcftools"
+
+
+@unique
+class AlignmentFormat(StrEnum):
+    """File formats of the alignments among the results."""
+
+    BAM = "bam"
+    CRAM = "cram"
 
 
 class Identifier(Document):
@@ -65,6 +76,19 @@ class Options(Document):
     """Settings of the analysis that change its results."""
 
     caller: Caller = Caller.BCFTOOLS
+    alignments: Annotated[
+        AlignmentFormat, Field(description="CRAM is about half the size and needs the reference to be read")
+    ] = AlignmentFormat.BAM
+    targets: Annotated[
+        BedName | None,
+        Field(
+            description="BED file in the sample's folder; calls and quality figures are limited to it. When left "
+            "out: the targets of the test's definition, if it has any"
+        ),
+    ] = None
+    padding_bp: Annotated[int | None, Field(ge=0, le=10_000, description="Added to both sides of each target, bp")] = (
+        None
+    )
 
 
 class Order(Document):
@@ -78,6 +102,13 @@ class Order(Document):
     patient: Patient
     test: Test
     reference: Annotated[BundleName, Field(description="Name of an installed reference bundle")]
+    sex: Annotated[
+        Sex | None,
+        Field(
+            description="Sex by karyotype, XX or XY; it sets the ploidy of X and Y, and the reads are checked against "
+            "it. When left out it is inferred from the reads"
+        ),
+    ] = None
     files: Annotated[
         tuple[str, ...] | None,
         Field(
@@ -89,6 +120,13 @@ class Order(Document):
         Identifier | None, Field(description="The orderer's number; it links the report to the EHR's order")
     ] = None
     specimen: Specimen = Specimen()
+    qc: Annotated[
+        Limits,
+        Field(
+            default_factory=dict,
+            description="Limits on quality figures; they go before those of the test's definition",
+        ),
+    ]
     options: Options = Options()
 
     @model_validator(mode="after")

@@ -1,6 +1,8 @@
 """The frozen plan of one analysis: what goes in, against what, with which settings."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -10,6 +12,7 @@ from shared.domain.ids import AnalysisId, Document, digest
 from shared.domain.order import Order
 from shared.domain.reads import ReadGroup
 from shared.domain.reference import Assembly, ContigEntry, ReferenceManifest
+from shared.domain.thresholds import Limit, Limits
 
 RESULTS_VERSION = 1
 """Raised by hand with each change of the code that changes results, so that the analysis id changes too."""
@@ -69,11 +72,31 @@ class ReferenceChoice(Document):
         )
 
 
+class Targets(Document):
+    """The part of the genome that is called and judged: merged and padded intervals of a BED file.
+
+    Attributes:
+        source: Blob name of the BED that they were made from.
+        sha256: Of the BED as it was made for this analysis, `work/data/{analysis}/targets.bed`.
+        padding_bp: Added to both sides of each of its intervals, bp.
+        intervals: How many there are, merged.
+        length_bp: Their length in all, bp.
+    """
+
+    source: str
+    sha256: str
+    padding_bp: int
+    intervals: int
+    length_bp: int
+
+
 class Plan(Document):
     """All that an analysis needs to know, written once as `work/{analysis}/plan.json`.
 
     Attributes:
         received: When the last of the inputs came in (a fact of the storage, not of a clock).
+        targets: None for the whole genome.
+        limits: What the sample's quality figures must keep, by figure; `thresholds.DEFAULT_LIMITS` hold besides.
     """
 
     schema_version: Annotated[int, Field(ge=1, le=1)] = 1
@@ -85,6 +108,8 @@ class Plan(Document):
     reference: ReferenceChoice
     settings: ResultSettings
     layout: Layout
+    targets: Targets | None = None
+    limits: Annotated[Limits, Field(default_factory=dict)]
     results_version: int = RESULTS_VERSION
 
     @model_validator(mode="after")
@@ -127,13 +152,30 @@ def freeze_plan(
     manifest: ReferenceManifest,
     settings: ResultSettings,
     layout: Layout,
+    *,
+    targets: Targets | None = None,
+    limits: Mapping[str, Limit] = MappingProxyType({}),
 ) -> Plan:
-    """Freeze a plan; the same inputs give the same id, whatever the layout and the time."""
+    """Freeze a plan; the same inputs give the same id, whatever the layout and the time.
+
+    Args:
+        order: What is asked for.
+        received: When the last of the inputs came in.
+        read_groups: The complete pairs.
+        manifest: Of the reference bundle.
+        settings: Change the results and the id.
+        layout: Changes neither.
+        targets: Of the order or its test; None for the whole genome.
+        limits: Of the test's definition; those of the order go before them.
+    """
+    in_force = {**limits, **order.qc}
     deciding = {
         "order": order.model_dump(mode="json"),
         "files": [[file.name, file.size, file.content] for group in read_groups for file in (group.r1, group.r2)],
         "reference": manifest.sha256,
         "settings": settings.model_dump(mode="json"),
+        "targets": targets.sha256 if targets else None,
+        "limits": {name: limit.model_dump(mode="json") for name, limit in in_force.items()},
         "results_version": RESULTS_VERSION,
     }
     return Plan(
@@ -145,4 +187,6 @@ def freeze_plan(
         reference=ReferenceChoice.of(manifest),
         settings=settings,
         layout=layout,
+        targets=targets,
+        limits=in_force,
     )

@@ -15,6 +15,16 @@ class QcMetric:
     unit: str = "1"
 
 
+FIGURES = (
+    "bases", "callable_bases", "contamination", "duplicate_fraction", "duplicate_reads", "fraction_10x", "fraction_1x",
+    "fraction_20x", "fraction_30x", "gc_fraction", "het_hom_ratio", "identity_concordance", "indels",
+    "insert_size_median", "mapped_fraction", "mapped_reads", "mean_depth", "on_target_fraction",
+    "properly_paired_fraction", "q30_fraction", "read_pairs", "sex_concordance", "snvs",
+    "transition_transversion_ratio", "variants", "variants_pass",
+)  # fmt: skip
+"""Names of the figures that a sample can have."""
+
+
 def summarise(pairs: int, chunks: Mapping[str, int], shards: Mapping[str, int], variants: int) -> dict[str, QcMetric]:
     """The figures of a sample; a figure that would divide by nothing is left out.
 

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shared.errors import PermanentError
@@ -26,6 +26,14 @@ def read(r1: bytes, r2: bytes) -> list[tuple[str, str, str]]:
         text += block.text()
     lines = text.decode().splitlines()
     return [(one[1:], r1, r2) for one, r1, r2 in zip(lines[0::8], lines[1::8], lines[5::8], strict=True)]
+
+
+def _unpacks_to(packed: bytes, text: bytes) -> bool:
+    """Whether the standard library reads a gzip as this text, trailer checked."""
+    try:
+        return gzip.decompress(packed) == text
+    except (OSError, EOFError, zlib.error):
+        return False
 
 
 def fault(r1: bytes, r2: bytes) -> str:
@@ -221,6 +229,8 @@ def test_any_cut_and_any_flipped_bit_of_a_gzip_is_found(data: st.DataObject) -> 
         del packed[at:]
     else:
         packed[at] ^= 1 << data.draw(st.integers(0, 7))
+        # Some bits say nothing: those that fill up the last byte of the compressed data.
+        assume(not _unpacks_to(bytes(packed), fastq(20, 1)))
     assert "landing/NA1/R" in fault(bytes(packed), fastq(20, 2))
 
 
