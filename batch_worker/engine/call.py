@@ -20,20 +20,10 @@ from batch_worker.engine.bgzf import write_bgzf
 from batch_worker.engine.blocks import blocks_outside, can_group, unite, widen_over_runs
 from batch_worker.engine.borders import Cut, Owner, crossing, parse_depths, recount, trim, windows
 from batch_worker.engine.depth import Depth, depth_of, fetch
-from batch_worker.engine.duplicates import find_duplicates, set_duplicate_flags
 from batch_worker.engine.evidence import Evidence, find_evidence
-from batch_worker.engine.header import (
-    SamReadGroup,
-    aligner_program,
-    duplicates_program,
-    header_text,
-    parse_read_groups,
-    read_dict,
-)
+from batch_worker.engine.header import read_dict
 from batch_worker.engine.packed import (
     DUPLICATE,
-    MATE_FACTS_BYTES,
-    NOT_PRIMARY,
     PAIRED,
     PROPER_PAIR,
     QC_FAIL,
@@ -42,12 +32,8 @@ from batch_worker.engine.packed import (
     Cover,
     Records,
     bam_header,
-    coordinate_order,
-    find_offsets,
-    read_bam,
-    records_of,
-    spans_of,
 )
+from batch_worker.engine.shard_reads import ReadCounts, bam_pieces, read_shard
 from batch_worker.engine.vcf_text import (
     ORIGINAL_TAG,
     FilterLimits,
@@ -60,14 +46,11 @@ from batch_worker.engine.vcf_text import (
 )
 from batch_worker.process import run, run_pipeline
 from shared.domain.genome import Contig, Interval, Shard
-from shared.errors import PermanentError
 from shared.formats.gvcf import bands_line
 
-_WRITE_RECORDS = 4_096  # records joined per write: about 2 MB
-_BAM_LEVEL = 1
-_TEXT_LEVEL = 1  # shard files are read once, by the gather, which compresses the result
+BAM_LEVEL = 1
+TEXT_LEVEL = 1  # shard files are read once, by the gather, which compresses the result
 _STORED = 0
-_HALO_SPANS = 3  # longest alignments that must fit into the halo
 _UNSEEN_BY_CALLER = UNMAPPED | SECONDARY | QC_FAIL | DUPLICATE  # what mpileup skips anyway
 
 
@@ -102,8 +85,6 @@ class CallOptions:
 class CallSummary:
     """What calling a shard gave.
 
-    Record counts are of owned records: those that start in the shard, and the unplaced ones in the last shard.
-
     Attributes:
         bam: `shard.bam`, the owned records with duplicate flags, sorted.
         vcf: `shard.vcf.gz`, variants: left-aligned, one ALT allele per record, FILTER set. Sorted by what
@@ -115,11 +96,7 @@ class CallSummary:
     bam: Path
     vcf: Path
     gvcf: Path
-    records: int
-    primary: int
-    primary_mapped: int
-    duplicates: int
-    unplaced: int
+    reads: ReadCounts
     gvcf_records: int
     variants: VariantCounts
     depth: Depth
@@ -150,104 +127,29 @@ def call_shard(
         PermanentError: When a part is damaged, belongs to another reference, or was cut with too small a halo.
         TransientError: When a tool fails; carries its last words.
     """
-    if not parts:
-        raise PermanentError(f"Shard {shard.number} has no parts to call; every chunk leaves one per shard.")
     out_dir.mkdir(parents=True, exist_ok=True)
     contigs = read_dict(reference.with_name(reference.name + ".dict"))
-    text, records = _merge(parts, contigs)
-    spans = spans_of(records)
-    _check_halo(records, spans.end, halo_bp, shard)
-    set_duplicate_flags(records, find_duplicates(records, spans))
-    _drop_mate_facts(records)
-
-    head = records.head
-    cover = Cover(shard.intervals, contigs)
-    owned = cover.holds(cover.linear(head["ref"], head["pos"].astype(np.int64)))
-    if shard.is_last:
-        owned |= head["ref"] < 0
-    header = bam_header(text, contigs)
+    reads = read_shard(parts, shard=shard, contigs=contigs, halo_bp=halo_bp)
+    records = reads.records
+    header = bam_header(reads.text, contigs)
     bam = out_dir / "shard.bam"
-    write_bgzf(bam, _pieces(header, records, np.flatnonzero(owned)), _BAM_LEVEL)
+    write_bgzf(bam, bam_pieces(header, records, np.flatnonzero(reads.owned)), BAM_LEVEL)
     depth = depth_of(records, [contig.name for contig in contigs], shard.intervals, reference)
 
     vcf, gvcf = out_dir / "shard.vcf.gz", out_dir / "shard.g.vcf.gz"
     with tempfile.TemporaryDirectory(prefix="call-", dir=out_dir) as scratch:
-        caller = _Caller(records, spans.end, header, shard, contigs, reference, halo_bp, options, Path(scratch), log)
+        caller = _Caller(records, reads.end, header, shard, contigs, reference, halo_bp, options, Path(scratch), log)
         gvcf_records = caller.write_gvcf(gvcf)
         counts = caller.write_vcf(vcf)
-    flag = head["flag"][owned]
-    primary = flag & NOT_PRIMARY == 0
     return CallSummary(
         bam=bam,
         vcf=vcf,
         gvcf=gvcf,
-        records=int(owned.sum()),
-        primary=int(primary.sum()),
-        primary_mapped=int((primary & (flag & UNMAPPED == 0)).sum()),
-        duplicates=int((flag & DUPLICATE != 0).sum()),
-        unplaced=int((head["ref"][owned] < 0).sum()),
+        reads=reads.counts,
         gvcf_records=gvcf_records,
         variants=counts,
         depth=depth,
     )
-
-
-def _check_halo(records: Records, end: NDArray[np.int64], halo_bp: int, shard: Shard) -> None:
-    """Refuse a halo in which records at its outer edge could change what is called inside the shard."""
-    placed = records.head["ref"] >= 0
-    longest = int((end - records.head["pos"])[placed].max(initial=0))
-    # A record that reaches into the shard may have a mate one span out, whose duplicates may lie another span away.
-    if halo_bp < _HALO_SPANS * longest:
-        raise PermanentError(
-            f"Shard {shard.number} has an alignment over {longest:,} bp, but the halo is {halo_bp:,} bp and must be at "
-            f"least {_HALO_SPANS} times as wide. Set a wider halo for these reads."
-        )
-
-
-def _merge(parts: Sequence[Path], contigs: Sequence[Contig]) -> tuple[str, Records]:
-    """All records of the parts in coordinate order, ties by part; and the header of the whole."""
-    expected = tuple((contig.name, contig.length) for contig in contigs)
-    buffers: list[NDArray[np.uint8]] = []
-    offsets: list[NDArray[np.int64]] = []
-    groups: dict[str, SamReadGroup] = {}
-    base = 0
-    for part in parts:
-        text, named, data, start = read_bam(part)
-        if named != expected:
-            raise PermanentError(f"{part.name} was aligned to another reference. Align the chunk again.")
-        for group in parse_read_groups(text):
-            if groups.setdefault(group.id, group) != group:
-                raise PermanentError(f"Read group '{group.id}' means two things in the parts. Rename one.")
-        offsets.append(find_offsets(data, start) - start + base)
-        buffers.append(np.frombuffer(data, dtype=np.uint8)[start:])
-        base += len(data) - start
-    # One copy, which is writable: flags are set in place.
-    merged = records_of(np.concatenate(buffers), np.concatenate(offsets))
-    order = coordinate_order(merged.head["ref"], merged.head["pos"])
-    text = header_text(contigs, list(groups.values()), [aligner_program(), duplicates_program()])
-    return text, Records(merged.buffer, merged.offsets[order], merged.head[order])
-
-
-def _drop_mate_facts(records: Records) -> None:
-    """Shorten every primary record by its last tag, which was for duplicate marking only."""
-    primary = np.flatnonzero(records.head["flag"] & NOT_PRIMARY == 0)
-    shorter = (records.head["block_size"][primary] - MATE_FACTS_BYTES).astype("<i4")
-    records.head["block_size"][primary] = shorter
-    for k, column in enumerate(shorter.view(np.uint8).reshape(-1, 4).T):
-        records.buffer[records.offsets[primary] + k] = column
-
-
-def _pieces(header: bytes, records: Records, rows: NDArray[np.int64]) -> Iterator[bytes]:
-    """The header, then the chosen records in order, some thousand at a time."""
-    yield header
-    view = memoryview(records.buffer.data)
-    starts = records.offsets[rows]
-    ends = starts + records.sizes[rows]
-    for at in range(0, len(rows), _WRITE_RECORDS):
-        chosen = slice(at, at + _WRITE_RECORDS)
-        yield b"".join(
-            [view[start:end] for start, end in zip(starts[chosen].tolist(), ends[chosen].tolist(), strict=True)]
-        )
 
 
 @dataclass(slots=True)
@@ -304,7 +206,7 @@ class _Caller:
                     yield line
 
             own = [*_provenance(self.options), bands_line(bands)]
-            write_bgzf(path, text_pieces(chain(header_lines(header, own), owned())), _TEXT_LEVEL)
+            write_bgzf(path, text_pieces(chain(header_lines(header, own), owned())), TEXT_LEVEL)
         return count
 
     def _seen(self) -> NDArray[np.int64]:
@@ -350,7 +252,7 @@ class _Caller:
             header, body = split_header(text)
             finished = finish_variants(body, self.options.limits, counts)
             lines = chain(header_lines(header, own), finished)
-            write_bgzf(path, text_pieces(lines), _TEXT_LEVEL)
+            write_bgzf(path, text_pieces(lines), TEXT_LEVEL)
         return counts
 
     def _mpileup(
@@ -359,7 +261,7 @@ class _Caller:
         """Write the records `rows` and the intervals to walk, and build the argv that reads both."""
         name = "pile" if out_vcf is None else "border"
         pile, bed = self.scratch / f"{name}.bam", self.scratch / f"{name}.bed"
-        write_bgzf(pile, _pieces(self.header, self.records, rows), _STORED)
+        write_bgzf(pile, bam_pieces(self.header, self.records, rows), _STORED)
         bed.write_text("".join(f"{i.contig}\t{i.start}\t{i.end}\n" for i in walked))
         return commands.mpileup(
             pile,

@@ -37,7 +37,7 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
         log=scratch / "caller.log",
     )
     owned = sum(part.owned for marker in aligned.values() for part in marker.parts if part.shard == shard)
-    balance("alignments", owned, f"the parts of shard {shard}", summary.records, "its BAM")
+    balance("alignments", owned, f"the parts of shard {shard}", summary.reads.records, "its BAM")
     outputs = tuple(
         blobs.upload(naming.called_data(plan.analysis, shard, suffix), path)
         for suffix, path in (("bam", summary.bam), ("vcf.gz", summary.vcf), ("g.vcf.gz", summary.gvcf))
@@ -45,8 +45,8 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
     marker = CalledMarker(
         analysis=plan.analysis,
         shard=shard,
-        records=summary.records,
-        primary=summary.primary,
+        records=summary.reads.records,
+        primary=summary.reads.primary,
         variants=summary.variants.variants,
         gvcf_records=summary.gvcf_records,
         outputs=outputs,
@@ -73,9 +73,9 @@ def _fetch_parts(aligned: dict[ChunkKey, AlignedMarker], shard: int, context: Ta
 def _metrics(summary: CallSummary) -> dict[str, int]:
     variants, depth = summary.variants, summary.depth
     return {
-        "primary_mapped": summary.primary_mapped,
-        "duplicates": summary.duplicates,
-        "unplaced": summary.unplaced,
+        "primary_mapped": summary.reads.primary_mapped,
+        "duplicates": summary.reads.duplicates,
+        "unplaced": summary.reads.unplaced,
         "callable_bp": depth.callable_bp,
         "depth_sum": depth.depth_sum,
         **{f"depth_{depth_bin}": count for depth_bin, count in enumerate(depth.histogram)},

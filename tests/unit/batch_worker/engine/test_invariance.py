@@ -34,15 +34,15 @@ def test_cuts_leave_no_trace(world, reference, whole: Outcome, tmp_path, shard_b
     assert cut.vcf.index.read_bytes() == whole.vcf.index.read_bytes()
     assert bam_text(cut.bam.path) == bam_text(whole.bam.path)
     for count in ("records", "primary", "primary_mapped", "duplicates", "unplaced"):
-        assert sum(getattr(s, count) for s in cut.called) == getattr(whole.called[0], count), count
+        assert sum(getattr(s.reads, count) for s in cut.called) == getattr(whole.called[0].reads, count), count
     assert sum(s.depth.depth_sum for s in cut.called) == whole.called[0].depth.depth_sum
     assert sum(s.depth.callable_bp for s in cut.called) == whole.called[0].depth.callable_bp
 
 
 def test_the_world_is_awkward_enough_to_prove_something(whole: Outcome):
     summary = whole.called[0]
-    assert summary.duplicates > 100
-    assert summary.unplaced > 10
+    assert summary.reads.duplicates > 100
+    assert summary.reads.unplaced > 10
     assert sum(s.supplementary for s in whole.aligned) > 5
     assert summary.variants.snvs > 50
     assert summary.variants.indels > 30
@@ -55,10 +55,10 @@ def test_the_world_is_awkward_enough_to_prove_something(whole: Outcome):
 def test_counts_balance_from_pairs_to_records(world, whole: Outcome):
     pairs = sum(reads.count(b"\n") // 8 for reads in world.read_groups.values())
     assert sum(s.pairs for s in whole.aligned) == pairs
-    assert sum(s.primary for s in whole.aligned) == 2 * pairs == sum(s.primary for s in whole.called)
+    assert sum(s.primary for s in whole.aligned) == 2 * pairs == sum(s.reads.primary for s in whole.called)
     with pysam.AlignmentFile(str(whole.bam.path)) as bam:
         records = list(bam.fetch(until_eof=True))
-    assert len(records) == whole.called[0].records
+    assert len(records) == whole.called[0].reads.records
     assert whole.vcf.records == whole.called[0].variants.variants
     assert whole.called[0].depth.callable_bp == 8_000 - 100 + 3_300 + 90
 
