@@ -34,6 +34,7 @@ def main(argv: Sequence[str]) -> int:
         directory=Path(settings.task_dir or Path.cwd()),
         cache=Path(settings.node_shared_dir or Path.cwd()) / "reference-bundles",
         clock=lambda: datetime.now(UTC),
+        share_index=settings.share_index,
     )
     return run_task(args.work, AnalysisId(args.analysis), args.attempt, context)
 

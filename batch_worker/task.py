@@ -43,6 +43,7 @@ class TaskContext:
         directory: Scratch space of its own.
         cache: Folder that the node's tasks share.
         clock: The time, UTC.
+        share_index: Whether the node's align tasks share one copy of the aligner's index in memory.
     """
 
     blobs: BlobStore
@@ -50,6 +51,7 @@ class TaskContext:
     directory: Path
     cache: Path
     clock: Callable[[], datetime]
+    share_index: bool = False
 
 
 def run_task(work: Work, analysis: AnalysisId, attempt: int, context: TaskContext) -> ExitStatus:

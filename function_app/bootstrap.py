@@ -46,7 +46,9 @@ def build_services(settings: AppSettings) -> Services:
             key=settings.batch_key,
             client_id=settings.identity_client_id,
             environment=settings.worker_environment,
-            image=ContainerImage(settings.batch_worker_image) if settings.batch_worker_image else None,
+            image=ContainerImage(settings.batch_worker_image, settings.worker_run_options)
+            if settings.batch_worker_image
+            else None,
         ),
         hints=HintQueues.connect(settings.data_connection, settings.data_queue_uri, credential),
         fhir=FhirServer(str(settings.fhir_url), credential, settings.fhir_audience),

@@ -54,7 +54,7 @@ param softDeleteDays int = 7
 @description('Days for which logs are kept.')
 param logRetentionDays int = 90
 
-@description('Size of the Batch nodes; it needs a local disk for the reference bundle and sorting, and memory for one aligner index per task.')
+@description('Size of the Batch nodes; it needs a local disk for the reference bundle and sorting, and memory for one aligner index per node beside the tasks (docs/architecture.md).')
 param nodeSize string = 'Standard_E16ds_v5'
 
 @minValue(1)

@@ -63,6 +63,8 @@ class AppSettings(StorageSettings):
         batch_pool: Pool that runs the tasks.
         batch_worker_image: Container image of the worker; empty runs `batch_worker_command` on the node itself.
         batch_worker_command: What starts the worker, split like a shell would.
+        batch_share_index: Whether a node's align tasks share one copy of the aligner's index in its memory. Containers
+            then run in the node's IPC namespace, to see its /dev/shm.
         batch_task_slots: Slots an align or call task takes; also its threads.
         batch_task_seconds: Wall-clock limit of one run of a task, s.
         worker_client_id: Client id of the identity that the pool's nodes carry.
@@ -94,6 +96,7 @@ class AppSettings(StorageSettings):
     batch_pool: Annotated[str, Field(alias="BATCH_POOL")]
     batch_worker_image: Annotated[str, Field(alias="BATCH_WORKER_IMAGE")] = ""
     batch_worker_command: Annotated[str, Field(alias="BATCH_WORKER_COMMAND")] = "python -m batch_worker"
+    batch_share_index: Annotated[bool, Field(alias="BATCH_SHARE_INDEX")] = False
     batch_task_slots: Annotated[int, Field(alias="BATCH_TASK_SLOTS", ge=1, le=256)] = 1
     batch_task_seconds: Annotated[int, Field(alias="BATCH_TASK_SECONDS", ge=60)] = 6 * 3600
     worker_client_id: Annotated[str | None, Field(alias="BATCH_WORKER_CLIENT_ID")] = None
@@ -145,8 +148,14 @@ class AppSettings(StorageSettings):
             "DATA_STORAGE": self.data_connection,
             "DATA_STORAGE__blobServiceUri": self.data_blob_uri,
             "AZURE_CLIENT_ID": self.worker_client_id,
+            "SHARE_INDEX": "true" if self.batch_share_index else None,
         }
         return {name: value for name, value in values.items() if value}
+
+    @property
+    def worker_run_options(self) -> str:
+        """Options of the worker's containers: without the node's IPC namespace each has 64 MiB of /dev/shm alone."""
+        return "--ipc=host" if self.batch_share_index else ""
 
     @property
     def layout(self) -> Layout:
@@ -179,10 +188,12 @@ class WorkerSettings(StorageSettings):
     Attributes:
         node_shared_dir: Directory that tasks of a node share (Batch sets it); holds the reference cache.
         task_dir: Working directory of the task (Batch sets it).
+        share_index: See `AppSettings.batch_share_index`; off where nothing would drop what tasks leave in memory.
     """
 
     node_shared_dir: Annotated[str, Field(alias="AZ_BATCH_NODE_SHARED_DIR")] = ""
     task_dir: Annotated[str, Field(alias="AZ_BATCH_TASK_WORKING_DIR")] = ""
+    share_index: Annotated[bool, Field(alias="SHARE_INDEX")] = False
 
 
 @cache

@@ -5,19 +5,19 @@ pairs counted
 from the chunk's first pair (a chunk is a whole number of batches), and records of equal position stay in read order.
 """
 
-import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from batch_worker.engine.bgzf import write_bgzf
 from batch_worker.engine.chunk_reads import Batch, read_batches
+from batch_worker.engine.chunk_records import KEPT_BYTES, ChunkRecords, RecordTable
 from batch_worker.engine.header import SamReadGroup, aligner_program, header_text, read_dict
 from batch_worker.engine.packed import (
     FIRST,
@@ -28,7 +28,6 @@ from batch_worker.engine.packed import (
     UNMAPPED,
     Cover,
     bam_header,
-    coordinate_order,
     mate_facts_tags,
     records_of,
     spans_of,
@@ -38,7 +37,6 @@ from shared.domain.genome import Contig, Shard
 from shared.errors import LedgerError, PermanentError
 
 PART_LEVEL = 1  # parts are read once and deleted: fast beats small
-_WRITE_RECORDS = 4_096  # records joined per write: about 2 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,6 @@ class AlignedPart:
         shard: The shard's number.
         path: BAM: every record that overlaps the shard or its halo, sorted; the last shard's also the unplaced ones.
         size: Bytes.
-        sha256: Hex digest of the file.
         records: Records in the file.
         owned: Records that start in the shard (and the unplaced ones, in the last).
         owned_primary: Those of them that are neither secondary nor supplementary.
@@ -58,7 +55,6 @@ class AlignedPart:
     shard: int
     path: Path
     size: int
-    sha256: str
     records: int
     owned: int
     owned_primary: int
@@ -79,47 +75,6 @@ class AlignSummary:
     parts: tuple[AlignedPart, ...]
 
 
-@dataclass(slots=True)
-class _Gathered:
-    """The aligned records of all batches so far: one buffer per batch, and for each record where it lies.
-
-    `end` is the reference end (0-based half-open); `begin` and `stop` are bytes in the buffer of the record's
-    `batch`.
-    """
-
-    buffers: list[memoryview] = field(default_factory=list)
-    columns: list[tuple[NDArray[Any], ...]] = field(default_factory=list)
-
-    def add(self, buffer: NDArray[np.uint8], ref: Any, pos: Any, end: Any, flag: Any, begin: Any, stop: Any) -> None:
-        """Keep a batch."""
-        self.columns.append((ref, pos, end, flag, np.full(len(ref), len(self.buffers)), begin, stop))
-        self.buffers.append(buffer.data)
-
-    def table(self) -> "_Table":
-        """All records, in read order."""
-        if not self.columns:
-            return _Table(*(np.empty(0, dtype=np.int64) for _ in range(7)))
-        return _Table(*(np.concatenate(column) for column in zip(*self.columns, strict=True)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """Columns over all records of a chunk; see `_Gathered`."""
-
-    ref: NDArray[Any]
-    pos: NDArray[Any]
-    end: NDArray[Any]
-    flag: NDArray[Any]
-    batch: NDArray[Any]
-    begin: NDArray[Any]
-    stop: NDArray[Any]
-
-    def take(self, rows: NDArray[np.int64]) -> "_Table":
-        """These rows only, in this order."""
-        columns = (self.ref, self.pos, self.end, self.flag, self.batch, self.begin, self.stop)
-        return _Table(*(column[rows] for column in columns))
-
-
 def align_chunk(
     reads: Path | BinaryIO,
     *,
@@ -131,6 +86,8 @@ def align_chunk(
     threads: int,
     out_dir: Path,
     log: Path,
+    kept_bytes: int = KEPT_BYTES,
+    on_part: Callable[[AlignedPart], None] = lambda _: None,
 ) -> AlignSummary:
     """Align the pairs of a chunk and write one BAM part per shard, `{shard number:05d}.bam`, to `out_dir`.
 
@@ -144,6 +101,8 @@ def align_chunk(
         threads: Batches aligned at the same time; does not change results.
         out_dir: Made if missing.
         log: The aligner's chatter is appended here.
+        kept_bytes: Records that stay in memory, bytes; more go to a file in `out_dir`. Does not change results.
+        on_part: Told of each part when it is written, while the next ones are not.
 
     Raises:
         PermanentError: When reads are malformed or shards do not fit the reference.
@@ -153,29 +112,35 @@ def align_chunk(
         raise PermanentError(f"batch_pairs is {batch_pairs} and threads {threads}; both must be at least 1.")
     contigs = read_dict(index_prefix.with_name(index_prefix.name + ".dict"))
     label = reads.name if isinstance(reads, Path) else "chunk"
-    gathered = _Gathered()
+    out_dir.mkdir(parents=True, exist_ok=True)
+    records = ChunkRecords(out_dir, kept_bytes)
     pairs = bases = q30_bases = 0
     with stderr_to(log):
         for batch, aligned in _aligned(
             read_batches(reads, label, batch_pairs), index_prefix, contigs, read_group, threads
         ):
-            _gather(gathered, batch, aligned)
+            _keep(records, batch, aligned)
             pairs += len(batch.names)
             bases += batch.bases
             q30_bases += batch.q30_bases
-    table = gathered.table()
-    table = table.take(coordinate_order(table.ref, table.pos))
-    primary = table.flag & NOT_PRIMARY == 0
+    table = records.in_order()
+    flag = table.column("flag")
+    primary = flag & NOT_PRIMARY == 0
+    header = bam_header(header_text(contigs, [read_group], [aligner_program()]), contigs)
+    parts = []
+    for part in _write_parts(records, table, shards, contigs, halo_bp, header, out_dir):
+        on_part(part)
+        parts.append(part)
     return AlignSummary(
         pairs=pairs,
         bases=bases,
         q30_bases=q30_bases,
         primary=int(primary.sum()),
-        primary_mapped=int((primary & (table.flag & UNMAPPED == 0)).sum()),
-        secondary=int((table.flag & SECONDARY != 0).sum()),
-        supplementary=int((table.flag & SUPPLEMENTARY != 0).sum()),
-        unplaced=int((table.ref < 0).sum()),
-        parts=_write_parts(gathered.buffers, table, shards, contigs, halo_bp, read_group, out_dir),
+        primary_mapped=int((primary & (flag & UNMAPPED == 0)).sum()),
+        secondary=int((flag & SECONDARY != 0).sum()),
+        supplementary=int((flag & SUPPLEMENTARY != 0).sum()),
+        unplaced=int((table.column("ref") < 0).sum()),
+        parts=tuple(parts),
     )
 
 
@@ -214,7 +179,7 @@ def _aligned(
             yield done, future.result()
 
 
-def _gather(gathered: _Gathered, batch: Batch, aligned: list[bytes]) -> None:
+def _keep(kept: ChunkRecords, batch: Batch, aligned: list[bytes]) -> None:
     """Keep a batch's records, with the facts about the mate that duplicate marking needs as a last tag."""
     lengths = np.array([len(record) for record in aligned], dtype=np.int64)
     offsets = np.cumsum(lengths) - lengths
@@ -237,36 +202,34 @@ def _gather(gathered: _Gathered, batch: Batch, aligned: list[bytes]) -> None:
     # The tags go in behind their records: everything behind moves by one tag per primary record before it.
     longer = np.zeros(len(table), dtype=np.int64)
     longer[primary] = MATE_FACTS_BYTES
-    stops = np.cumsum(lengths + longer)
-    begins = stops - lengths - longer
+    sizes = lengths + longer
     pieces = [b""] * (2 * len(aligned))
     pieces[0::2] = aligned
     for number, row in enumerate(primary.tolist()):
         pieces[2 * row + 1] = tags[number * MATE_FACTS_BYTES : (number + 1) * MATE_FACTS_BYTES]
-    buffer = np.frombuffer(bytearray().join(pieces), dtype=np.uint8)
-    sizes = (table.head["block_size"] + longer).astype("<i4").view(np.uint8).reshape(-1, 4)
-    buffer[begins[:, None] + np.arange(4)] = sizes
-    gathered.add(buffer, table.head["ref"].copy(), pos.copy(), spans.end, flag.copy(), begins, stops)
+    buffer = bytearray().join(pieces)
+    begins = np.cumsum(sizes) - sizes
+    block_sizes = (table.head["block_size"] + longer).astype("<i4").view(np.uint8).reshape(-1, 4)
+    np.frombuffer(buffer, dtype=np.uint8)[begins[:, None] + np.arange(4)] = block_sizes
+    kept.add(buffer, table, spans, sizes)
 
 
 def _write_parts(
-    buffers: Sequence[memoryview],
-    table: _Table,
+    records: ChunkRecords,
+    table: RecordTable,
     shards: Sequence[Shard],
     contigs: Sequence[Contig],
     halo_bp: int,
-    read_group: SamReadGroup,
+    header: bytes,
     out_dir: Path,
-) -> tuple[AlignedPart, ...]:
+) -> Iterator[AlignedPart]:
     """Write each shard's records of the sorted table, its halo's included."""
-    out_dir.mkdir(parents=True, exist_ok=True)
-    header = bam_header(header_text(contigs, [read_group], [aligner_program()]), contigs)
     genome = Cover((), contigs)
-    start, end = genome.linear(table.ref, table.pos), genome.linear(table.ref, table.end)
-    primary = table.flag & NOT_PRIMARY == 0
-    placed = int(np.count_nonzero(table.ref >= 0))
+    ref = table.rows["ref"]
+    start, end = genome.linear(ref, table.column("pos")), genome.linear(ref, table.column("end"))
+    primary = table.rows["flag"] & NOT_PRIMARY == 0
+    placed = int(np.count_nonzero(ref >= 0))
     longest = int((end - start)[:placed].max(initial=1))
-    parts = []
     for shard in shards:
         wide = Cover(shard.intervals, contigs, halo_bp)
         low, high = wide.hull
@@ -278,19 +241,5 @@ def _write_parts(
             unplaced = np.arange(placed, len(start))
             chosen, owned = np.concatenate([chosen, unplaced]), np.concatenate([owned, unplaced])
         path = out_dir / f"{shard.number:05d}.bam"
-        size = write_bgzf(path, _pieces(header, buffers, table, chosen), PART_LEVEL)
-        with path.open("rb") as written:
-            digest = hashlib.file_digest(written, "sha256").hexdigest()
-        parts.append(AlignedPart(shard.number, path, size, digest, len(chosen), len(owned), int(primary[owned].sum())))
-    return tuple(parts)
-
-
-def _pieces(header: bytes, buffers: Sequence[memoryview], table: _Table, rows: NDArray[np.int64]) -> Iterator[bytes]:
-    """The header, then the chosen records in order, some thousand at a time."""
-    yield header
-    for at in range(0, len(rows), _WRITE_RECORDS):
-        chosen = rows[at : at + _WRITE_RECORDS]
-        places = zip(
-            table.batch[chosen].tolist(), table.begin[chosen].tolist(), table.stop[chosen].tolist(), strict=True
-        )
-        yield b"".join([buffers[batch][begin:stop] for batch, begin, stop in places])
+        size = write_bgzf(path, chain([header], records.pieces(table, chosen)), PART_LEVEL)
+        yield AlignedPart(shard.number, path, size, len(chosen), len(owned), int(primary[owned].sum()))

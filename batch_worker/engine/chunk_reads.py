@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,12 +49,11 @@ def open_reads(source: Path | BinaryIO) -> IO[bytes]:
             packed = raw.read(2) == _GZIP_MAGIC
         opened: IO[bytes] = igzip.open(source, "rb") if packed else source.open("rb")
         return opened
-    head = source.read(2)
-    source.seek(-len(head), 1)
-    if head == _GZIP_MAGIC:
-        stream: IO[bytes] = igzip.open(source, "rb")
-        return stream
-    return source
+    stream = source if isinstance(source, BufferedReader) else BufferedReader(cast("Any", source))
+    if stream.peek(2)[:2] == _GZIP_MAGIC:
+        unpacked: IO[bytes] = igzip.open(stream, "rb")
+        return unpacked
+    return stream
 
 
 def bare_name(title: bytes) -> bytes:
@@ -70,7 +70,7 @@ def read_batches(source: Path | BinaryIO, label: str, batch_pairs: int) -> Itera
     """Yield batches of `batch_pairs` pairs; the last may be shorter.
 
     Args:
-        source: Interleaved FASTQ, a path or a seekable binary file.
+        source: Interleaved FASTQ, a path or a stream.
         label: How messages name the chunk.
         batch_pairs: Pairs per batch.
 
@@ -143,9 +143,11 @@ def _batch(lines: list[bytes], label: str, first_line: int) -> Batch:
             "(Phred + 33). Is the file FASTQ with Sanger qualities?"
         )
     phred = quality - np.uint8(ord("!"))
-    starts = np.cumsum([0, *lengths[:-1]])
     scored = np.where(phred >= _SCORED_QUALITY, phred, np.uint8(0))
-    scores = np.add.reduceat(scored, starts, dtype=np.int64)
+    if len(set(lengths)) == 1:  # much faster than by starts, and nearly always so
+        scores = scored.reshape(len(lengths), -1).sum(axis=1, dtype=np.int64)
+    else:
+        scores = np.add.reduceat(scored, np.cumsum([0, *lengths[:-1]]), dtype=np.int64)
     return Batch(names, sequences, qualities, scores, len(phred), int(np.count_nonzero(phred >= _Q30)))
 
 

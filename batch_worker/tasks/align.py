@@ -1,10 +1,12 @@
 """Align one chunk and upload its part of every shard."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from batch_worker.engine.align import AlignedPart, AlignSummary, align_chunk
+from batch_worker.checked_stream import checked_stream
+from batch_worker.engine.align import AlignedPart, align_chunk
 from batch_worker.engine.header import SamReadGroup
+from batch_worker.engine.shared_index import index_prefix
 from batch_worker.task import TaskContext
 from shared import naming
 from shared.domain.ledger import balance
@@ -21,29 +23,45 @@ UPLOADS = 8
 
 
 def align(plan: Plan, chunk: ChunkKey, context: TaskContext, scratch: Path) -> None:
-    """Fetch a chunk, align it, upload a BAM part per shard, leave `aligned/{rg}/{n}.json`."""
+    """Align a chunk while it is fetched, upload a BAM part per shard, leave `aligned/{rg}/{n}.json`."""
     meter = Meter(context.clock, whole_process=True)
     blobs = context.blobs
     manifest, folder = fetch_bundle(
         plan.reference.name, plan.reference.manifest_sha256, ALIGNMENT, blobs, context.cache
     )
     source = ChunkMarker.model_validate_json(blobs.read(naming.chunk_marker(plan.analysis, chunk)))
-    reads = scratch / "reads.fastq.gz"
-    blobs.download(source.outputs[0], reads)
     group = plan.read_group(chunk.read_group)
-    summary = align_chunk(
-        reads,
-        index_prefix=folder / manifest.one(Role.FASTA).path,
-        read_group=SamReadGroup(group.id, plan.sample, group.library, "ILLUMINA", group.platform_unit),
-        shards=plan.shards,
-        halo_bp=plan.settings.halo_bp,
-        batch_pairs=plan.settings.batch_pairs,
-        threads=context.threads,
-        out_dir=scratch / "parts",
-        log=scratch / "aligner.log",
-    )
+    chatter = scratch / "aligner.log"
+
+    def upload(part: AlignedPart) -> ShardPart:
+        output = blobs.upload(naming.aligned_part(plan.analysis, chunk, part.shard), part.path)
+        part.path.unlink()
+        return ShardPart(shard=part.shard, output=output, owned=part.owned, owned_primary=part.owned_primary)
+
+    # Reads come in while the first are aligned, and parts go out while the next are cut: no marker is written before
+    # the stream has proved whole and every upload is done.
+    uploads: list[Future[ShardPart]] = []
+    with (
+        index_prefix(
+            folder / manifest.one(Role.FASTA).path, manifest.sha256[:16], scratch, chatter, share=context.share_index
+        ) as prefix,
+        ThreadPoolExecutor(UPLOADS) as pool,
+        checked_stream(blobs, source.outputs[0]) as reads,
+    ):
+        summary = align_chunk(
+            reads,
+            index_prefix=prefix,
+            read_group=SamReadGroup(group.id, plan.sample, group.library, "ILLUMINA", group.platform_unit),
+            shards=plan.shards,
+            halo_bp=plan.settings.halo_bp,
+            batch_pairs=plan.settings.batch_pairs,
+            threads=context.threads,
+            out_dir=scratch / "parts",
+            log=chatter,
+            on_part=lambda part: uploads.append(pool.submit(upload, part)),
+        )
     balance("read pairs", source.pairs, f"chunk {chunk.read_group}/{chunk.number}", summary.pairs, "its alignment")
-    parts = _upload(plan, chunk, summary, context)
+    parts = tuple(done.result() for done in uploads)
     marker = AlignedMarker(
         analysis=plan.analysis,
         read_group=chunk.read_group,
@@ -63,14 +81,3 @@ def align(plan: Plan, chunk: ChunkKey, context: TaskContext, scratch: Path) -> N
         **meter.read(),
     )
     blobs.create(naming.aligned_marker(plan.analysis, chunk), marker.to_json())
-
-
-def _upload(plan: Plan, chunk: ChunkKey, summary: AlignSummary, context: TaskContext) -> tuple[ShardPart, ...]:
-    """Upload every shard's part; a shard that the chunk has no record for gets a header."""
-
-    def upload(part: AlignedPart) -> ShardPart:
-        output = context.blobs.upload(naming.aligned_part(plan.analysis, chunk, part.shard), part.path)
-        return ShardPart(shard=part.shard, output=output, owned=part.owned, owned_primary=part.owned_primary)
-
-    with ThreadPoolExecutor(UPLOADS) as pool:
-        return tuple(pool.map(upload, summary.parts))

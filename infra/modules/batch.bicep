@@ -1,5 +1,6 @@
 // One Batch account with one long-lived pool that scales to zero: few jobs, many tasks, no start task.
-// The worker image brings everything; the reference bundle is staged by the first task of a node.
+// The worker image brings everything; the reference bundle, and the aligner's index in /dev/shm (half of the memory), are
+// staged by the first task of a node, and go with the node.
 param location string
 param tags object
 param accountName string

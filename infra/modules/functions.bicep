@@ -98,6 +98,7 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
     AZURE_CLIENT_ID: identityClientId
     BATCH_ENDPOINT: batchEndpoint
     BATCH_POOL: batchPool
+    BATCH_SHARE_INDEX: 'true'
     BATCH_TASK_SLOTS: string(batchTaskSlots)
     BATCH_WORKER_IMAGE: workerImage
     BATCH_WORKER_CLIENT_ID: workerClientId

@@ -47,9 +47,15 @@ def fetch_bundle(
     folder.mkdir(parents=True, exist_ok=True)
     wanted = set(roles)
     for file in manifest.files:
-        if file.role in wanted and not (folder / file.path).exists():
+        if file.role in wanted and not _is_here(folder, file):
             _fetch(name, file, blobs, folder)
     return manifest, folder
+
+
+def _is_here(folder: Path, file: BundleFile) -> bool:
+    """Whether a file was fetched whole: a node that lost its power may have kept the name but not the bytes."""
+    path = folder / file.path
+    return path.exists() and path.stat().st_size == file.size
 
 
 def _fetch(name: str, file: BundleFile, blobs: BlobStore, folder: Path) -> None:
@@ -57,7 +63,7 @@ def _fetch(name: str, file: BundleFile, blobs: BlobStore, folder: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.with_name(f".{target.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if target.exists():
+        if _is_here(folder, file):
             return
         partial = target.with_name(f".{target.name}.partial")
         sha256 = hashlib.sha256()

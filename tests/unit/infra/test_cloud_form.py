@@ -256,8 +256,9 @@ def test_the_codes_settings_accept_what_the_cloud_gives_them(
 ) -> None:
     for field in AppSettings.model_fields:
         monkeypatch.delenv(alias(field), raising=False)
+    values = {alias("batch_task_slots"): "4", alias("batch_share_index"): "true"}
     for name in app_settings:
-        monkeypatch.setenv(name, "4" if name == alias("batch_task_slots") else "https://example.invalid/")
+        monkeypatch.setenv(name, values.get(name, "https://example.invalid/"))
     settings = AppSettings()  # type: ignore[call-arg]
     assert settings.batch_task_slots == 4
 

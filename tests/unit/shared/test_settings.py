@@ -44,6 +44,7 @@ def test_the_defaults_are_these(monkeypatch: pytest.MonkeyPatch) -> None:
         "batch_pool": "pool",
         "fhir_url": "https://fhir/",
         "batch_worker_command": "python -m batch_worker",
+        "batch_share_index": False,
         "batch_task_slots": 1,
         "batch_task_seconds": 21_600,
         "laboratory_name": "Clinical genomics laboratory",
@@ -132,6 +133,15 @@ def test_a_task_gets_what_its_own_settings_need_and_no_more(monkeypatch: pytest.
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert WorkerSettings().data_connection == "UseDevelopmentStorage=true"
+
+
+def test_sharing_the_index_is_told_to_the_tasks_and_their_containers(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = settings(monkeypatch, BATCH_SHARE_INDEX="true")
+    assert found.worker_run_options == "--ipc=host"
+    assert found.worker_environment["SHARE_INDEX"] == "true"
+    monkeypatch.setenv("SHARE_INDEX", found.worker_environment["SHARE_INDEX"])
+    assert WorkerSettings().share_index
+    assert settings(monkeypatch, BATCH_SHARE_INDEX="false").worker_run_options == ""
 
 
 def test_the_worker_refuses_to_start_without_storage_and_needs_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

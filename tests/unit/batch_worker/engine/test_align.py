@@ -81,7 +81,7 @@ def test_a_file_object_and_a_path_give_the_same_parts(world, reference, tmp_path
     (tmp_path / "reads.fastq").write_bytes(text)
     one = align(io.BytesIO(text), reference, tmp_path / "one")
     two = align(tmp_path / "reads.fastq", reference, tmp_path / "two", threads=2)
-    assert [part.sha256 for part in one.parts] == [part.sha256 for part in two.parts]
+    assert [part.path.read_bytes() for part in one.parts] == [part.path.read_bytes() for part in two.parts]
     assert one.q30_bases == two.q30_bases > 0
 
 

@@ -1,6 +1,9 @@
 """A node's copies of reference bundles: fetched once, checked, never half."""
 
 import hashlib
+import io
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -122,6 +125,44 @@ def test_a_fetch_that_died_half_way_is_begun_again(
         with pytest.raises(TransientError, match="cut off"):
             fetch(blobs, manifest, tmp_path)
     assert there(fetch(blobs, manifest, tmp_path)) == sorted(FILES)
+
+
+def test_a_task_that_was_killed_while_fetching_leaves_no_half_file_and_no_lock(
+    blobs: CountingBlobs, tmp_path: Path
+) -> None:
+    manifest = install(blobs)
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:  # another task of the node, killed when it has some bytes of the first file
+
+        def kill(_ref: BlobRef, _content: str | None = None) -> BinaryIO:
+            os.kill(os.getpid(), signal.SIGKILL)
+            raise AssertionError
+
+        class Dying(io.BytesIO):
+            def read(self, size: int | None = -1, /) -> bytes:
+                return super().read(3) or kill(BlobRef(naming.Container.REFERENCE, "")).read()
+
+        blobs.open = lambda *_: Dying(b"byt")  # type: ignore[method-assign]
+        os.close(read)
+        fetch(blobs, manifest, tmp_path)
+        os._exit(1)
+    os.close(write)
+    assert os.read(read, 1) == b""  # its end of the pipe is closed: it is dead
+    os.close(read)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert there(tmp_path / f"demo-{manifest.sha256[:16]}") == [".reference.fa.partial"]
+    folder = fetch(blobs, manifest, tmp_path)
+    assert there(folder) == sorted(FILES)
+    assert (folder / "reference.fa").read_bytes() == b"bytes of reference.fa"
+
+
+def test_a_file_that_lost_its_end_is_fetched_again(blobs: CountingBlobs, tmp_path: Path) -> None:
+    manifest = install(blobs)
+    cut = fetch(blobs, manifest, tmp_path) / "reference.fa"
+    cut.write_bytes(b"byt")
+    fetch(blobs, manifest, tmp_path)
+    assert cut.read_bytes() == b"bytes of reference.fa"
 
 
 def test_a_bundle_that_was_replaced_since_the_plan_is_refused(blobs: CountingBlobs, tmp_path: Path) -> None:
