@@ -25,7 +25,6 @@ from batch_worker.engine.packed import (
     NOT_PRIMARY,
     SECONDARY,
     SUPPLEMENTARY,
-    UNMAPPED,
     Cover,
     bam_header,
     coordinate_order,
@@ -33,6 +32,7 @@ from batch_worker.engine.packed import (
     records_of,
     spans_of,
 )
+from batch_worker.engine.read_metrics import ReadMetrics
 from batch_worker.process import stderr_to
 from shared.domain.genome import Contig, Shard
 from shared.errors import LedgerError, PermanentError
@@ -69,10 +69,8 @@ class AlignSummary:
     """What a chunk's alignment gave. `primary` is always twice `pairs`."""
 
     pairs: int
-    bases: int
-    q30_bases: int
+    metrics: ReadMetrics
     primary: int
-    primary_mapped: int
     secondary: int
     supplementary: int
     unplaced: int
@@ -154,24 +152,21 @@ def align_chunk(
     contigs = read_dict(index_prefix.with_name(index_prefix.name + ".dict"))
     label = reads.name if isinstance(reads, Path) else "chunk"
     gathered = _Gathered()
-    pairs = bases = q30_bases = 0
+    metrics = ReadMetrics()
+    pairs = 0
     with stderr_to(log):
         for batch, aligned in _aligned(
             read_batches(reads, label, batch_pairs), index_prefix, contigs, read_group, threads
         ):
-            _gather(gathered, batch, aligned)
+            metrics.add(batch, _gather(gathered, batch, aligned))
             pairs += len(batch.names)
-            bases += batch.bases
-            q30_bases += batch.q30_bases
     table = gathered.table()
     table = table.take(coordinate_order(table.ref, table.pos))
     primary = table.flag & NOT_PRIMARY == 0
     return AlignSummary(
         pairs=pairs,
-        bases=bases,
-        q30_bases=q30_bases,
+        metrics=metrics,
         primary=int(primary.sum()),
-        primary_mapped=int((primary & (table.flag & UNMAPPED == 0)).sum()),
         secondary=int((table.flag & SECONDARY != 0).sum()),
         supplementary=int((table.flag & SUPPLEMENTARY != 0).sum()),
         unplaced=int((table.ref < 0).sum()),
@@ -214,8 +209,12 @@ def _aligned(
             yield done, future.result()
 
 
-def _gather(gathered: _Gathered, batch: Batch, aligned: list[bytes]) -> None:
-    """Keep a batch's records, with the facts about the mate that duplicate marking needs as a last tag."""
+def _gather(gathered: _Gathered, batch: Batch, aligned: list[bytes]) -> np.ndarray:
+    """Keep a batch's records, with the facts about the mate that duplicate marking needs as a last tag.
+
+    Returns:
+        The fixed fields of the records.
+    """
     lengths = np.array([len(record) for record in aligned], dtype=np.int64)
     offsets = np.cumsum(lengths) - lengths
     table = records_of(b"".join(aligned), offsets)
@@ -247,6 +246,7 @@ def _gather(gathered: _Gathered, batch: Batch, aligned: list[bytes]) -> None:
     sizes = (table.head["block_size"] + longer).astype("<i4").view(np.uint8).reshape(-1, 4)
     buffer[begins[:, None] + np.arange(4)] = sizes
     gathered.add(buffer, table.head["ref"].copy(), pos.copy(), spans.end, flag.copy(), begins, stops)
+    return table.head
 
 
 def _write_parts(
