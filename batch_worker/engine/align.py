@@ -11,9 +11,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from batch_worker.engine.bgzf import write_bgzf
 from batch_worker.engine.chunk_reads import Batch, read_batches
@@ -25,13 +26,13 @@ from batch_worker.engine.packed import (
     NOT_PRIMARY,
     SECONDARY,
     SUPPLEMENTARY,
-    UNMAPPED,
     Cover,
     bam_header,
     mate_facts_tags,
     records_of,
     spans_of,
 )
+from batch_worker.engine.read_metrics import ReadMetrics
 from batch_worker.process import stderr_to
 from shared.domain.genome import Contig, Shard
 from shared.errors import LedgerError, PermanentError
@@ -65,10 +66,8 @@ class AlignSummary:
     """What a chunk's alignment gave. `primary` is always twice `pairs`."""
 
     pairs: int
-    bases: int
-    q30_bases: int
+    metrics: ReadMetrics
     primary: int
-    primary_mapped: int
     secondary: int
     supplementary: int
     unplaced: int
@@ -114,15 +113,14 @@ def align_chunk(
     label = reads.name if isinstance(reads, Path) else "chunk"
     out_dir.mkdir(parents=True, exist_ok=True)
     records = ChunkRecords(out_dir, kept_bytes)
-    pairs = bases = q30_bases = 0
+    metrics = ReadMetrics()
+    pairs = 0
     with stderr_to(log):
         for batch, aligned in _aligned(
             read_batches(reads, label, batch_pairs), index_prefix, contigs, read_group, threads
         ):
-            _keep(records, batch, aligned)
+            metrics.add(batch, _keep(records, batch, aligned))
             pairs += len(batch.names)
-            bases += batch.bases
-            q30_bases += batch.q30_bases
     table = records.in_order()
     flag = table.column("flag")
     primary = flag & NOT_PRIMARY == 0
@@ -133,10 +131,8 @@ def align_chunk(
         parts.append(part)
     return AlignSummary(
         pairs=pairs,
-        bases=bases,
-        q30_bases=q30_bases,
+        metrics=metrics,
         primary=int(primary.sum()),
-        primary_mapped=int((primary & (flag & UNMAPPED == 0)).sum()),
         secondary=int((flag & SECONDARY != 0).sum()),
         supplementary=int((flag & SUPPLEMENTARY != 0).sum()),
         unplaced=int((table.column("ref") < 0).sum()),
@@ -179,8 +175,12 @@ def _aligned(
             yield done, future.result()
 
 
-def _keep(kept: ChunkRecords, batch: Batch, aligned: list[bytes]) -> None:
-    """Keep a batch's records, with the facts about the mate that duplicate marking needs as a last tag."""
+def _keep(kept: ChunkRecords, batch: Batch, aligned: list[bytes]) -> NDArray[Any]:
+    """Keep a batch's records, with the facts about the mate that duplicate marking needs as a last tag.
+
+    Returns:
+        The fixed fields of the records.
+    """
     lengths = np.array([len(record) for record in aligned], dtype=np.int64)
     offsets = np.cumsum(lengths) - lengths
     table = records_of(b"".join(aligned), offsets)
@@ -212,6 +212,7 @@ def _keep(kept: ChunkRecords, batch: Batch, aligned: list[bytes]) -> None:
     block_sizes = (table.head["block_size"] + longer).astype("<i4").view(np.uint8).reshape(-1, 4)
     np.frombuffer(buffer, dtype=np.uint8)[begins[:, None] + np.arange(4)] = block_sizes
     kept.add(buffer, table, spans, sizes)
+    return table.head
 
 
 def _write_parts(

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from batch_worker.engine.packed import DUPLICATE, QC_FAIL, SECONDARY, UNMAPPED, Records, aligned_blocks
 from shared.domain.genome import Interval
+from shared.domain.qc import DEEPEST
 from shared.errors import PermanentError
 
-HISTOGRAM_BINS = 501
+HISTOGRAM_BINS = DEEPEST + 1
 """Bins 0 to 499 count one depth each, the last counts 500 and above."""
 
 _NOT_COUNTED = UNMAPPED | SECONDARY | QC_FAIL | DUPLICATE

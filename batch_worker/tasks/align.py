@@ -72,12 +72,8 @@ def align(plan: Plan, chunk: ChunkKey, context: TaskContext, scratch: Path) -> N
         parts=parts,
         outputs=tuple(part.output for part in parts),
         tools=engine_versions(),
-        metrics={
-            "bases": summary.bases,
-            "q30_bases": summary.q30_bases,
-            "primary_mapped": summary.primary_mapped,
-            "unplaced": summary.unplaced,
-        },
+        metrics={**summary.metrics.counts(), "unplaced": summary.unplaced},
+        insert_sizes=summary.metrics.histogram(),
         **meter.read(),
     )
     blobs.create(naming.aligned_marker(plan.analysis, chunk), marker.to_json())

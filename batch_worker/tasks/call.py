@@ -52,6 +52,7 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
         outputs=outputs,
         tools=engine_versions(),
         metrics=_metrics(summary),
+        duplicates=summary.group_duplicates,
         **meter.read(),
     )
     blobs.create(naming.called_marker(plan.analysis, shard), marker.to_json())

@@ -89,7 +89,13 @@ class ShardPart(Document):
 
 
 class AlignedMarker(Marker):
-    """A chunk is aligned, sorted and cut into shards."""
+    """A chunk is aligned, sorted and cut into shards.
+
+    Attributes:
+        metrics: Counts that add up over chunks.
+        insert_sizes: Properly paired pairs by fragment length, bp (0, 1, ...); the last bin that there can be
+            (2,000) also holds the longer ones, and empty bins at the end are left out.
+    """
 
     read_group: str
     number: int
@@ -98,6 +104,7 @@ class AlignedMarker(Marker):
     records: int
     parts: tuple[ShardPart, ...]
     metrics: dict[str, int] = Field(default_factory=dict)
+    insert_sizes: tuple[int, ...] = ()
 
 
 class CalledMarker(Marker):
@@ -109,6 +116,7 @@ class CalledMarker(Marker):
         variants: Records of its VCF.
         gvcf_records: Records of its GVCF.
         metrics: Counts that add up over shards.
+        duplicates: Duplicate reads by read group.
     """
 
     shard: int
@@ -117,6 +125,7 @@ class CalledMarker(Marker):
     variants: int
     gvcf_records: int
     metrics: dict[str, int] = Field(default_factory=dict)
+    duplicates: dict[str, int] = Field(default_factory=dict)
 
 
 class GatheredMarker(Marker):

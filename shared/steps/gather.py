@@ -11,8 +11,8 @@ from shared.domain.ids import canonical_json
 from shared.domain.ledger import balance, check_reads, check_shards
 from shared.domain.markers import AlignedMarker, CalledMarker, GatheredMarker, OutputFile
 from shared.domain.plan import Plan
-from shared.domain.qc import QcMetric, summarise
-from shared.domain.work import Stage
+from shared.domain.qc import QcMetric, add_histograms, summarise, summarise_reads
+from shared.domain.work import ChunkKey, Stage
 from shared.naming import Result
 from shared.ports import BlobStore
 from shared.steps.gather_files import gather_bams, gather_gvcfs, gather_vcfs
@@ -53,9 +53,10 @@ def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch:
         "GVCF records", sum(marker.gvcf_records for marker in called.values()), shards, gvcf.records_in, "the GVCFs"
     )
     primary = sum(marker.primary for marker in called.values())
-    metrics = summarise(pairs, _summed(aligned.values()), _summed(called.values()), vcf.records)
+    inserts = add_histograms(marker.insert_sizes for marker in aligned.values())
+    metrics = summarise(pairs, _summed(aligned.values()), _summed(called.values()), vcf.records, inserts)
     qc = scratch / "qc.json"
-    qc.write_bytes(canonical_json(_document(plan, metrics)))
+    qc.write_bytes(canonical_json(_document(plan, metrics, _read_groups(plan, aligned, called))))
     outputs = _upload(
         plan,
         {
@@ -113,10 +114,29 @@ def _summed(markers: Iterable[AlignedMarker | CalledMarker]) -> Counter[str]:
     return total
 
 
-def _document(plan: Plan, metrics: Mapping[str, QcMetric]) -> dict[str, object]:
+def _read_groups(
+    plan: Plan, aligned: Mapping[ChunkKey, AlignedMarker], called: Mapping[int, CalledMarker]
+) -> dict[str, Mapping[str, QcMetric]]:
+    """The figures of each read group, by its id."""
+    groups: dict[str, Mapping[str, QcMetric]] = {}
+    for group in plan.read_groups:
+        mine = [marker for marker in aligned.values() if marker.read_group == group.id]
+        duplicates = sum(marker.duplicates.get(group.id, 0) for marker in called.values())
+        inserts = add_histograms(marker.insert_sizes for marker in mine)
+        groups[group.id] = summarise_reads(sum(marker.pairs for marker in mine), _summed(mine), duplicates, inserts)
+    return groups
+
+
+def _document(
+    plan: Plan, metrics: Mapping[str, QcMetric], groups: Mapping[str, Mapping[str, QcMetric]]
+) -> dict[str, object]:
+    def figures(some: Mapping[str, QcMetric]) -> dict[str, object]:
+        return {name: {"value": metric.value, "unit": metric.unit} for name, metric in some.items()}
+
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "analysis": plan.analysis,
         "sample": plan.sample,
-        "metrics": {name: {"value": metric.value, "unit": metric.unit} for name, metric in metrics.items()},
+        "metrics": figures(metrics),
+        "read_groups": {name: figures(some) for name, some in groups.items()},
     }

@@ -4,9 +4,16 @@ import pytest
 
 from shared.domain.qc import QcMetric, summarise
 
-CHUNKS = {"bases": 2_000, "q30_bases": 1_800}
-SHARDS = {
+CHUNKS = {
+    "bases": 2_000,
+    "q30_bases": 1_800,
+    "gc_bases": 780,
+    "n_bases": 50,
     "primary_mapped": 18,
+    "properly_paired": 16,
+}
+INSERTS = (0, 0, 3, 0, 4, 0, 0, 1)
+SHARDS = {
     "duplicates": 9,
     "callable_bp": 100,
     "depth_sum": 2_050,
@@ -34,6 +41,11 @@ SHARDS = {
         ("variants", QcMetric(10)),
         ("variants_pass", QcMetric(9)),
         ("q30_fraction", QcMetric(0.9)),
+        ("gc_fraction", QcMetric(0.4)),  # of the bases that are not N
+        ("properly_paired_fraction", QcMetric(0.8)),
+        ("insert_size_median", QcMetric(4, "{base}")),
+        ("insert_size_mad", QcMetric(1, "{base}")),  # distances 2 2 2 0 0 0 0 3
+        ("median_depth", QcMetric(20)),
         ("mapped_fraction", QcMetric(0.9)),  # of both mates
         ("duplicate_fraction", QcMetric(0.5)),  # of the mapped ones
         ("mean_depth", QcMetric(20.5)),
@@ -46,7 +58,7 @@ SHARDS = {
     ],
 )
 def test_a_figure_is_what_its_counts_say(name: str, figure: QcMetric) -> None:
-    assert summarise(10, CHUNKS, SHARDS, 10)[name] == figure
+    assert summarise(10, CHUNKS, SHARDS, 10, INSERTS)[name] == figure
 
 
 def test_a_figure_that_would_divide_by_nothing_is_left_out() -> None:
