@@ -123,14 +123,28 @@ class Score:
         return self.same_genotype / self.found if self.found else 1.0
 
 
-def scores(truth: Sequence[Event], calls: Sequence[Event], contigs: Mapping[str, Bases]) -> dict[str, Score]:
-    """Scores by kind, and of ``indel`` as a whole; the truth's kind counts for recall, the call's for precision."""
+def scores(
+    truth: Sequence[Event],
+    calls: Sequence[Event],
+    contigs: Mapping[str, Bases],
+    outside: Sequence[tuple[str, int, int]] = (),
+) -> dict[str, Score]:
+    """Scores by kind, and of ``indel`` as a whole; the truth's kind counts for recall, the call's for precision.
+
+    Alleles that start in one of the places `outside` (contig, start, end) do not count.
+    """
     verdicts = compare(truth, calls, contigs)
     by_kind = dict.fromkeys(KINDS, Score())
+
+    def counts(event: Event) -> bool:
+        return not any(name == event.contig and start <= event.start < end for name, start, end in outside)
+
     for event, found, same in zip(truth, verdicts.truth, verdicts.same_genotype, strict=True):
-        by_kind[event.kind] += Score(truth=1, found=int(found), same_genotype=int(same))
+        if counts(event):
+            by_kind[event.kind] += Score(truth=1, found=int(found), same_genotype=int(same))
     for event, right in zip(calls, verdicts.calls, strict=True):
-        by_kind[event.kind] += Score(called=1, right=int(right))
+        if counts(event):
+            by_kind[event.kind] += Score(called=1, right=int(right))
     return by_kind | {"indel": sum((by_kind[kind] for kind in KINDS[1:]), Score())}
 
 

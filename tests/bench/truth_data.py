@@ -26,6 +26,7 @@ class Sample:
         fasta: The reference with its planted copies.
         contigs: The same by name.
         truth: The donor's alleles.
+        copies: (contig, start, end) of places that have a relative elsewhere; half-open.
         r1: FASTQ.gz.
         r2: FASTQ.gz.
         pairs: Read pairs.
@@ -34,6 +35,7 @@ class Sample:
     fasta: Path
     contigs: Mapping[str, Bases]
     truth: list[Event]
+    copies: tuple[tuple[str, int, int], ...]
     r1: Path
     r2: Path
     pairs: int
@@ -105,4 +107,4 @@ def make_sample(
             for at in range(0, pairs, _LANE_PAIRS)
         )
         write_gzip(path, text)
-    return Sample(fasta, donor.contigs, truth, paths[0], paths[1], pairs)
+    return Sample(fasta, donor.contigs, truth, donor.copies, paths[0], paths[1], pairs)

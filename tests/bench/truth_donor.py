@@ -34,7 +34,9 @@ class DonorModel:
         copied: Share of the reference that is overwritten by diverged copies of other parts of it.
         absent: Share of the reference of which the donor has a diverged copy that the reference lacks.
         copy_bp: Shortest and longest copy.
-        divergence: Least and most of the copies' divergence; drawn evenly on a log scale.
+        divergence: Least and most divergence of the copies in the reference; drawn evenly on a log scale. The least
+            leaves stretches where reads fit both places equally.
+        absent_divergence: The same of the copies that the reference lacks.
     """
 
     spacing_bp: int = 600
@@ -46,9 +48,10 @@ class DonorModel:
     companions: float = 0.05
     mnvs: float = 0.02
     copied: float = 0.03
-    absent: float = 0.005
+    absent: float = 0.003
     copy_bp: tuple[int, int] = (1_500, 8_000)
-    divergence: tuple[float, float] = (0.004, 0.08)
+    divergence: tuple[float, float] = (0.0005, 0.06)
+    absent_divergence: tuple[float, float] = (0.004, 0.05)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,8 @@ def _sizes(contigs: Mapping[str, Bases], share: float, model: DonorModel, rng: n
         yield size
 
 
-def _divergence(model: DonorModel, rng: np.random.Generator) -> float:
-    low, high = np.log(model.divergence)
+def _share(bounds: tuple[float, float], rng: np.random.Generator) -> float:
+    low, high = np.log(bounds)
     return float(np.exp(rng.uniform(low, high)))
 
 
@@ -123,7 +126,7 @@ def _copy_segments(
     """Overwrite places with diverged copies of others, as segmental duplications."""
     for size in _sizes(contigs, model.copied, model, rng):
         source, target = _place(contigs, size, rng), _place(contigs, size + 400, rng)
-        copy = diverged(contigs[source[0]][source[1] : source[1] + size], _divergence(model, rng), rng)
+        copy = diverged(contigs[source[0]][source[1] : source[1] + size], _share(model.divergence, rng), rng)
         if rng.random() < 0.5:
             copy = reverse_complement(copy)
         end = min(target[1] + len(copy), len(contigs[target[0]]))
@@ -139,7 +142,7 @@ def _absent_paralogs(
     sequences, places = [], []
     for size in _sizes(contigs, model.absent, model, rng):
         name, start = _place(contigs, size, rng)
-        copy = diverged(contigs[name][start : start + size], _divergence(model, rng), rng)
+        copy = diverged(contigs[name][start : start + size], _share(model.absent_divergence, rng), rng)
         sequences += [copy, diverged(copy, 0.001, rng)]
         places.append((name, start, start + size))
     return sequences, places
