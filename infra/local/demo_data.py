@@ -83,7 +83,7 @@ def make_demo_data(
     genes = reference / "genes.gff3"
     genes.write_text(gff3(genome), encoding="ascii")
     clinvar = _write_vcf(reference / "clinvar.vcf.gz", clinvar_vcf(genome, donor.known))
-    truth = _write_vcf(directory / "truth.vcf.gz", truth_vcf(genome, donor, sample))
+    truth = _write_vcf(directory / "truth.vcf.gz", truth_vcf(genome.contigs, donor.variants, sample))
 
     carried = contig_variants(donor)
     haplotypes = [

@@ -103,9 +103,9 @@ def haplotype(sequence: Bases, variants: Iterable[DonorVariant], number: int) ->
     return np.concatenate([*pieces, sequence[at:]])
 
 
-def truth_vcf(genome: DemoGenome, donor: Donor, sample: str) -> str:
-    """The donor's variants as VCF with phased genotypes."""
-    contigs = "".join(f"##contig=<ID={name},length={len(bases)}>\n" for name, bases in genome.contigs.items())
+def truth_vcf(sequences: Mapping[str, Bases], variants: Iterable[DonorVariant], sample: str) -> str:
+    """A donor's variants as VCF with phased genotypes; `sequences` are the contigs, `variants` in their order."""
+    contigs = "".join(f"##contig=<ID={name},length={len(bases)}>\n" for name, bases in sequences.items())
     head = (
         "##fileformat=VCFv4.2\n##source=demo_data\n"
         '##FILTER=<ID=PASS,Description="All filters passed">\n'
@@ -115,7 +115,7 @@ def truth_vcf(genome: DemoGenome, donor: Donor, sample: str) -> str:
     rows = (
         f"{v.allele.contig}\t{v.allele.pos}\t.\t{v.allele.ref}\t{v.allele.alt}\t.\tPASS\t.\tGT\t"
         f"{int(v.haplotypes[0])}|{int(v.haplotypes[1])}\n"
-        for v in donor.variants
+        for v in variants
     )
     return head + "".join(rows)
 
