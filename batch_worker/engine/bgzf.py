@@ -27,24 +27,71 @@ def _block(payload: memoryview, level: int) -> bytes:
     return _HEADER.pack(*_FIXED, size - 1) + packed + _TAIL.pack(isal_zlib.crc32(payload), len(payload))
 
 
+class BgzfWriter:
+    """Writes one BGZF file, piece by piece; level 0 stores, 1 to 3 deflate with ISA-L."""
+
+    def __init__(self, path: Path, level: int = 1) -> None:
+        self._out = path.open("wb")
+        self._level = level
+        self._waiting = bytearray()
+
+    def write(self, piece: bytes | memoryview) -> None:
+        """Append bytes; full blocks are written."""
+        self._waiting += piece
+        self._write_blocks(len(self._waiting) // BLOCK_BYTES * BLOCK_BYTES)
+
+    def end_block(self) -> None:
+        """What comes next begins a block."""
+        self._write_blocks(len(self._waiting))
+
+    def close(self) -> int:
+        """Write the rest and the end marker; return the compressed size in bytes."""
+        self.end_block()
+        with self._out:
+            self._out.write(EOF_BLOCK)
+            return self._out.tell()
+
+    def _write_blocks(self, full: int) -> None:
+        with memoryview(self._waiting) as view:
+            for start in range(0, full, BLOCK_BYTES):
+                self._out.write(_block(view[start : min(start + BLOCK_BYTES, full)], self._level))
+        del self._waiting[:full]
+
+
 def write_bgzf(path: Path, pieces: Iterable[bytes], level: int = 1) -> int:
     """Write the pieces as one BGZF file with its end marker; return the compressed size in bytes.
 
     The first piece (a BAM's header) gets blocks of its own, so that concatenation can drop it without recompressing.
     """
-    with path.open("wb") as out:
-        waiting = bytearray()
+    writer = BgzfWriter(path, level)
+    try:
         for number, piece in enumerate(pieces):
-            waiting += piece
-            full = len(waiting) if number == 0 else len(waiting) // BLOCK_BYTES * BLOCK_BYTES
-            with memoryview(waiting) as view:
-                for start in range(0, full, BLOCK_BYTES):
-                    out.write(_block(view[start : min(start + BLOCK_BYTES, full)], level))
-            del waiting[:full]
-        if waiting:
-            out.write(_block(memoryview(waiting), level))
-        out.write(EOF_BLOCK)
-        return out.tell()
+            writer.write(piece)
+            if number == 0:
+                writer.end_block()
+    finally:
+        size = writer.close()
+    return size
+
+
+def unpacked_size(path: Path) -> int:
+    """How many bytes a BGZF file holds, by the sizes that its blocks name; no more than the blocks' ends are read.
+
+    Raises:
+        PermanentError: When it is cut off or no BGZF.
+    """
+    total = at = 0
+    size = path.stat().st_size
+    with path.open("rb") as source:
+        while at < size:
+            head = _HEADER.unpack(source.read(_HEADER.size).ljust(_HEADER.size, b"\0"))
+            end = at + head[11] + 1
+            if head[:4] != _FIXED[:4] or end > size:
+                raise PermanentError(f"{path.name} is no BGZF file at byte {at}, or cut off. Make it again.")
+            source.seek(end - _TAIL.size)
+            total += _TAIL.unpack(source.read(_TAIL.size))[1]
+            at = end
+    return total
 
 
 def read_bgzf(path: Path) -> bytes:

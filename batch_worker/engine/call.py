@@ -6,7 +6,7 @@ that the read covers; only then are records cut by their start.
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import chain
@@ -114,6 +114,7 @@ def call_shard(
     options: CallOptions,
     out_dir: Path,
     log: Path,
+    on_bam: Callable[[Path], None] = lambda _: None,
 ) -> CallSummary:
     """Write `shard.bam`, `shard.vcf.gz` and `shard.g.vcf.gz` to `out_dir`.
 
@@ -125,6 +126,7 @@ def call_shard(
         options: Settings of the caller.
         out_dir: Made if missing.
         log: What the tools say on stderr is appended here.
+        on_bam: Told of `shard.bam` when it is written, before calling begins.
 
     Raises:
         PermanentError: When a part is damaged, belongs to another reference, or was cut with too small a halo.
@@ -137,6 +139,7 @@ def call_shard(
     header = bam_header(reads.text, contigs)
     bam = out_dir / "shard.bam"
     write_bgzf(bam, bam_pieces(header, records, np.flatnonzero(reads.owned)), BAM_LEVEL)
+    on_bam(bam)
     depth = depth_of(records, [contig.name for contig in contigs], shard.intervals, reference)
 
     vcf, gvcf = out_dir / "shard.vcf.gz", out_dir / "shard.g.vcf.gz"

@@ -28,7 +28,7 @@ _WRITE_RECORDS = 4_096  # records joined per write: about 2 MB
 
 @dataclass(frozen=True, slots=True)
 class RecordTable:
-    """One row per record: `end` is its reference end (half-open); its bytes are at `begin` in its batch's buffer."""
+    """One row per record; `end` is its reference end (half-open), `begin` and `size` are bytes in its batch."""
 
     rows: np.ndarray  # structured, dtype _ROW
 

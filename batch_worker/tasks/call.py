@@ -1,13 +1,16 @@
 """Call one shard from its parts of all chunks."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from batch_worker.engine.call import CallOptions, CallSummary, call_shard
+from batch_worker.engine.windowed import call_in_windows
 from batch_worker.task import TaskContext
 from shared import naming
+from shared.domain.genome import Shard
 from shared.domain.ledger import balance
-from shared.domain.markers import AlignedMarker, CalledMarker
+from shared.domain.markers import AlignedMarker, CalledMarker, OutputFile
 from shared.domain.plan import Plan
 from shared.domain.reference import Role
 from shared.domain.work import ChunkKey
@@ -19,6 +22,9 @@ from shared.steps.versions import engine_versions
 DOWNLOADS = 8
 """Parts fetched at once: they are small, so the time goes into waiting."""
 
+UPLOADS = 3
+"""Results uploaded at once: BAM, VCF and GVCF."""
+
 
 def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
     """Fetch a shard's parts, call it, upload its BAM, VCF and GVCF, leave `called/{shard}.json`."""
@@ -27,21 +33,33 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
     manifest, folder = fetch_bundle(plan.reference.name, plan.reference.manifest_sha256, CALLING, blobs, context.cache)
     aligned = read_aligned(plan, blobs)
     parts = _fetch_parts(aligned, shard, context, scratch)
-    summary = call_shard(
-        parts,
-        shard=plan.shards[shard],
-        reference=folder / manifest.one(Role.FASTA).path,
-        halo_bp=plan.settings.halo_bp,
-        options=CallOptions(),
-        out_dir=scratch / "called",
-        log=scratch / "caller.log",
-    )
+    whole = plan.shards[shard]
+    uploads: dict[str, Future[OutputFile]] = {}
+
+    with ThreadPoolExecutor(UPLOADS) as pool:
+
+        def upload(suffix: str, path: Path) -> None:
+            uploads[suffix] = pool.submit(blobs.upload, naming.called_data(plan.analysis, shard, suffix), path)
+
+        def call_one(pieces: Sequence[Path], piece: Shard, out_dir: Path) -> CallSummary:
+            return call_shard(
+                pieces,
+                shard=piece,
+                reference=folder / manifest.one(Role.FASTA).path,
+                halo_bp=plan.settings.halo_bp,
+                options=CallOptions(),
+                out_dir=out_dir,
+                log=scratch / "caller.log",
+                on_bam=lambda bam: upload("bam", bam) if piece is whole else None,  # goes out while calling runs
+            )
+
+        summary = call_in_windows(parts, whole, plan.contigs, plan.settings.halo_bp, call_one, scratch / "called")
+        for suffix, path in (("bam", summary.bam), ("vcf.gz", summary.vcf), ("g.vcf.gz", summary.gvcf)):
+            if suffix not in uploads:
+                upload(suffix, path)
     owned = sum(part.owned for marker in aligned.values() for part in marker.parts if part.shard == shard)
     balance("alignments", owned, f"the parts of shard {shard}", summary.reads.records, "its BAM")
-    outputs = tuple(
-        blobs.upload(naming.called_data(plan.analysis, shard, suffix), path)
-        for suffix, path in (("bam", summary.bam), ("vcf.gz", summary.vcf), ("g.vcf.gz", summary.gvcf))
-    )
+    outputs = tuple(uploads[suffix].result() for suffix in ("bam", "vcf.gz", "g.vcf.gz"))
     marker = CalledMarker(
         analysis=plan.analysis,
         shard=shard,

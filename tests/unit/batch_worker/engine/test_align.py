@@ -86,6 +86,26 @@ def test_a_file_object_and_a_path_give_the_same_parts(world, reference, tmp_path
     assert one.metrics.q30_bases > 0
 
 
+def test_records_on_disk_give_the_same_parts(world, reference, tmp_path):
+    text = chunks(world.read_groups["L1"], 10**6)[0]
+    one = align(io.BytesIO(text), reference, tmp_path / "one", batch_pairs=50)
+    half = one.primary * 200  # bytes: some batches stay in memory
+    for name, kept in (("none", 0), ("half", half)):
+        other = align(io.BytesIO(text), reference, tmp_path / name, batch_pairs=50, kept_bytes=kept)
+        assert [part.path.read_bytes() for part in one.parts] == [part.path.read_bytes() for part in other.parts]
+        assert sorted(path.suffix for path in (tmp_path / name).iterdir()) == [".bam"] * len(one.parts)
+
+
+def test_each_part_is_told_of_when_it_is_whole_and_before_the_next(world, reference, tmp_path):
+    seen = []
+
+    def look(part):
+        seen.append((part.shard, part.path.stat().st_size == part.size, len(list((tmp_path / "out").glob("*.bam")))))
+
+    align(io.BytesIO(chunks(world.read_groups["L1"], 200)[0]), reference, tmp_path / "out", on_part=look)
+    assert seen == [(0, True, 1), (1, True, 2), (2, True, 3)]
+
+
 def test_the_aligners_chatter_goes_to_the_log(world, reference, tmp_path, capfd):
     align(io.BytesIO(chunks(world.read_groups["L1"], 200)[0]), reference, tmp_path / "out")
     assert "FMI" in (tmp_path / "out.log").read_text()
