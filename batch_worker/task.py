@@ -13,7 +13,7 @@ from shared import naming
 from shared.domain.ids import AnalysisId
 from shared.domain.markers import FailureKind, FailureRecord
 from shared.domain.plan import Plan
-from shared.domain.work import AlignWork, CallWork, SplitWork, Step, StepWork, Work
+from shared.domain.work import AlignWork, CallWork, RecalibrateWork, SplitWork, Step, StepWork, Work
 from shared.errors import PermanentError
 from shared.naming import BlobRef
 from shared.ports import BlobStore
@@ -43,6 +43,7 @@ class TaskContext:
         directory: Scratch space of its own.
         cache: Folder that the node's tasks share.
         clock: The time, UTC.
+        gatk_home: Folder of GATK's jars; only orders for GATK look there.
     """
 
     blobs: BlobStore
@@ -50,6 +51,7 @@ class TaskContext:
     directory: Path
     cache: Path
     clock: Callable[[], datetime]
+    gatk_home: Path = Path("/opt/gatk")
 
 
 def run_task(work: Work, analysis: AnalysisId, attempt: int, context: TaskContext) -> ExitStatus:
@@ -91,6 +93,8 @@ def _marker_of(work: Work, plan: Plan) -> BlobRef:
     match work:
         case AlignWork(chunk):
             return naming.aligned_marker(plan.analysis, chunk)
+        case RecalibrateWork(shard):
+            return naming.recalibrated_marker(plan.analysis, shard)
         case CallWork(shard):
             return naming.called_marker(plan.analysis, shard)
         case SplitWork(read_group):
@@ -106,6 +110,10 @@ def _run(work: Work, plan: Plan, context: TaskContext, scratch: Path) -> None:
             from batch_worker.tasks.align import align
 
             align(plan, chunk, context, scratch)
+        case RecalibrateWork(shard):
+            from batch_worker.tasks.recalibrate import recalibrate
+
+            recalibrate(plan, shard, context, scratch)
         case CallWork(shard):
             from batch_worker.tasks.call import call
 

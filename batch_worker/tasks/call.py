@@ -4,14 +4,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from batch_worker.engine.call import CallOptions, CallSummary, call_shard
+from batch_worker.engine.gatk import GatkOptions, call_shard_gatk
+from batch_worker.engine.gatk_tools import find_gatk
 from batch_worker.task import TaskContext
 from shared import naming
 from shared.domain.ledger import balance
 from shared.domain.markers import AlignedMarker, CalledMarker
+from shared.domain.order import Caller
 from shared.domain.plan import Plan
 from shared.domain.reference import Role
 from shared.domain.work import ChunkKey
-from shared.steps.look import read_aligned
+from shared.steps.look import read_aligned, read_recalibrated
 from shared.steps.meter import Meter
 from shared.steps.reference_cache import CALLING, fetch_bundle
 from shared.steps.versions import engine_versions
@@ -23,19 +26,34 @@ DOWNLOADS = 8
 def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
     """Fetch a shard's parts, call it, upload its BAM, VCF and GVCF, leave `called/{shard}.json`."""
     meter = Meter(context.clock, whole_process=True)
+    gatk = find_gatk(context.gatk_home) if plan.order.options.caller is Caller.GATK else None
     blobs = context.blobs
     manifest, folder = fetch_bundle(plan.reference.name, plan.reference.manifest_sha256, CALLING, blobs, context.cache)
     aligned = read_aligned(plan, blobs)
-    parts = _fetch_parts(aligned, shard, context, scratch)
-    summary = call_shard(
-        parts,
-        shard=plan.shards[shard],
-        reference=folder / manifest.one(Role.FASTA).path,
-        halo_bp=plan.settings.halo_bp,
-        options=CallOptions(),
-        out_dir=scratch / "called",
-        log=scratch / "caller.log",
-    )
+    parts = fetch_parts(aligned, shard, context, scratch)
+    reference = folder / manifest.one(Role.FASTA).path
+    if gatk is not None:
+        summary = call_shard_gatk(
+            parts,
+            shard=plan.shards[shard],
+            tables=_fetch_tables(plan, context, scratch) if plan.order.options.recalibrates else [],
+            reference=reference,
+            halo_bp=plan.settings.halo_bp,
+            options=GatkOptions(),
+            gatk=gatk,
+            out_dir=scratch / "called",
+            log=scratch / "caller.log",
+        )
+    else:
+        summary = call_shard(
+            parts,
+            shard=plan.shards[shard],
+            reference=reference,
+            halo_bp=plan.settings.halo_bp,
+            options=CallOptions(),
+            out_dir=scratch / "called",
+            log=scratch / "caller.log",
+        )
     owned = sum(part.owned for marker in aligned.values() for part in marker.parts if part.shard == shard)
     balance("alignments", owned, f"the parts of shard {shard}", summary.reads.records, "its BAM")
     outputs = tuple(
@@ -50,15 +68,26 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
         variants=summary.variants.variants,
         gvcf_records=summary.gvcf_records,
         outputs=outputs,
-        tools=engine_versions(),
+        tools=engine_versions() | ({"GATK": gatk.version} if gatk else {}),
         metrics=_metrics(summary),
         **meter.read(),
     )
     blobs.create(naming.called_marker(plan.analysis, shard), marker.to_json())
 
 
-def _fetch_parts(aligned: dict[ChunkKey, AlignedMarker], shard: int, context: TaskContext, scratch: Path) -> list[Path]:
-    """The shard's part of every chunk, in the order (read group, chunk): it breaks ties of equal position."""
+def _fetch_tables(plan: Plan, context: TaskContext, scratch: Path) -> list[Path]:
+    """The recalibration tables of all shards, in order."""
+    recalibrated = read_recalibrated(plan, context.blobs)
+    folder = scratch / "tables"
+    folder.mkdir()
+    wanted = [(recalibrated[n].outputs[0], folder / f"{n:05d}.table") for n in range(len(plan.shards))]
+    with ThreadPoolExecutor(DOWNLOADS) as pool:
+        list(pool.map(lambda pair: context.blobs.download(*pair), wanted))
+    return [path for _, path in wanted]
+
+
+def fetch_parts(aligned: dict[ChunkKey, AlignedMarker], shard: int, context: TaskContext, scratch: Path) -> list[Path]:
+    """Fetch the shard's part of every chunk, in the order (read group, chunk): it breaks ties of equal position."""
     folder = scratch / "parts"
     folder.mkdir()
     wanted = []

@@ -100,6 +100,17 @@ class AlignedMarker(Marker):
     metrics: dict[str, int] = Field(default_factory=dict)
 
 
+class RecalibratedMarker(Marker):
+    """A shard's bases are counted for the recalibration of base qualities.
+
+    Attributes:
+        records: Alignments owned by the shard; all were read, GATK counts those that are placed well.
+    """
+
+    shard: int
+    records: int
+
+
 class CalledMarker(Marker):
     """A shard is merged, duplicate-marked and called.
 

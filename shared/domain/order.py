@@ -20,6 +20,7 @@ class Caller(StrEnum):
     """Variant callers that an order may choose."""
 
     BCFTOOLS = "bcftools"
+    GATK = "gatk"
 
 
 class Identifier(Document):
@@ -65,6 +66,18 @@ class Options(Document):
     """Settings of the analysis that change its results."""
 
     caller: Caller = Caller.BCFTOOLS
+    recalibrate: Annotated[
+        bool,
+        Field(
+            description="Recalibrate base qualities before calling, by the reference bundle's known sites. For the "
+            "caller `gatk` only; the other caller does not look at it."
+        ),
+    ] = True
+
+    @property
+    def recalibrates(self) -> bool:
+        """Whether base qualities are recalibrated in this analysis."""
+        return self.caller is Caller.GATK and self.recalibrate
 
 
 class Order(Document):
