@@ -20,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="batch_worker", description="One task of an analysis on a Batch node.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run one unit of work and leave its marker")
-    run.add_argument("work", type=parse_work, help="such as align-S1_L001-00000, call-00003, gather, annotate")
+    run.add_argument("work", type=parse_work, help="such as align-S1_L001-00000, recalibrate-00003, call-00003, gather")
     run.add_argument("analysis", help="id of the analysis")
     run.add_argument("attempt", type=int, help="which attempt this is, from 0")
     run.add_argument("--threads", type=int, default=1, help="threads that the task may use (default: 1)")
@@ -35,6 +35,7 @@ def main(argv: Sequence[str]) -> int:
         cache=Path(settings.node_shared_dir or Path.cwd()) / "reference-bundles",
         clock=lambda: datetime.now(UTC),
         share_index=settings.share_index,
+        gatk_home=Path(settings.gatk_home),
     )
     return run_task(args.work, AnalysisId(args.analysis), args.attempt, context)
 

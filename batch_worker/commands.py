@@ -68,3 +68,79 @@ def normalise(vcf: Path, out_vcf: Path, *, reference: Path, original_tag: str) -
         "bcftools", "norm", "--no-version", "-f", str(reference), "-m", "-any", "-c", "w",
         "--old-rec-tag", original_tag, "-Ov", "-o", str(out_vcf), str(vcf),
     ]  # fmt: skip
+
+
+# --- GATK ---------------------------------------------------------------------------------------------------
+
+_GATK_MAIN = "org.broadinstitute.hellbender.Main"
+_PLAIN_OUTPUT = ("--add-output-vcf-command-line", "false", "--create-output-variant-index", "false")
+
+
+def gatk(arguments: Sequence[str], *, home: Path, scratch: Path, heap_mb: int) -> list[str]:
+    """A run of a GATK tool.
+
+    Args:
+        arguments: The tool's name and its arguments, from a function below.
+        home: Folder of GATK's jars.
+        scratch: Where it and the JVM put temporary files.
+        heap_mb: Heap of the JVM, MB.
+    """
+    return [
+        "java", f"-Xmx{heap_mb}m",
+        # A task has one core or a few: a parallel collector would cost CPU time and gain no wall time.
+        "-XX:+UseSerialGC", "-XX:-UsePerfData", f"-Djava.io.tmpdir={scratch}",
+        # As GATK's own start script, but for the level: what is written here is read once.
+        "-Dsamjdk.use_async_io_read_samtools=false", "-Dsamjdk.use_async_io_write_samtools=false",
+        "-Dsamjdk.use_async_io_write_tribble=false", "-Dsamjdk.compression_level=1",
+        "-cp", f"{home}/*", _GATK_MAIN, *arguments, "--QUIET", "true", "--verbosity", "WARNING",
+        "--tmp-dir", str(scratch),
+    ]  # fmt: skip
+
+
+def base_recalibrator(bam: Path, table: Path, *, reference: Path, known_sites: Sequence[Path]) -> list[str]:
+    """BaseRecalibrator: count the bases that differ from the reference, but at sites known to vary."""
+    sites = [argument for path in known_sites for argument in ("--known-sites", str(path))]
+    return ["BaseRecalibrator", "-I", str(bam), "-R", str(reference), *sites, "-O", str(table)]
+
+
+def gather_bqsr_reports(tables: Sequence[Path], table: Path) -> list[str]:
+    """GatherBQSRReports: add up the counts of several tables."""
+    return ["GatherBQSRReports", *(word for path in tables for word in ("-I", str(path))), "-O", str(table)]
+
+
+def apply_bqsr(bam: Path, out_bam: Path, *, table: Path, reference: Path) -> list[str]:
+    """ApplyBQSR: replace base qualities; an index is written beside `out_bam`, its suffix `.bai` instead of `.bam`.
+
+    A read group of which the table knows nothing (it has no read that could be counted) keeps its qualities.
+    """
+    return [
+        "ApplyBQSR", "-I", str(bam), "-R", str(reference), "--bqsr-recal-file", str(table), "-O", str(out_bam),
+        "--allow-missing-read-group", "true", "--add-output-sam-program-record", "false",
+    ]  # fmt: skip
+
+
+def haplotype_caller(bam: Path, out_gvcf: Path, *, reference: Path, intervals_bed: Path, ploidy: int) -> list[str]:
+    """HaplotypeCaller in GVCF mode; one thread, so that sums are made in one order."""
+    return [
+        "HaplotypeCaller", "-I", str(bam), "-R", str(reference), "-L", str(intervals_bed), "-O", str(out_gvcf),
+        "-ERC", "GVCF", "--sample-ploidy", str(ploidy), "--native-pair-hmm-threads", "1", *_PLAIN_OUTPUT,
+    ]  # fmt: skip
+
+
+def combine_gvcfs(gvcfs: Sequence[Path], out_gvcf: Path, *, reference: Path) -> list[str]:
+    """CombineGVCFs: several samples' GVCFs become one."""
+    variants = [word for path in gvcfs for word in ("-V", str(path))]
+    return ["CombineGVCFs", *variants, "-R", str(reference), "-O", str(out_gvcf), *_PLAIN_OUTPUT]
+
+
+def genotype_gvcfs(gvcf: Path, out_vcf: Path, *, reference: Path, ploidy: int, min_qual: float) -> list[str]:
+    """GenotypeGVCFs: the variants whose QUAL (Phred) is at least `min_qual`."""
+    return [
+        "GenotypeGVCFs", "-V", str(gvcf), "-R", str(reference), "-O", str(out_vcf), "--sample-ploidy", str(ploidy),
+        "--standard-min-confidence-threshold-for-calling", f"{min_qual:g}", *_PLAIN_OUTPUT,
+    ]  # fmt: skip
+
+
+def index_bam(bam: Path) -> list[str]:
+    """An index `.bai` beside a sorted BAM."""
+    return ["samtools", "index", "-b", str(bam)]

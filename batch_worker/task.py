@@ -13,7 +13,7 @@ from shared import naming
 from shared.domain.ids import AnalysisId
 from shared.domain.markers import FailureKind, FailureRecord
 from shared.domain.plan import Plan
-from shared.domain.work import AlignWork, CallWork, SplitWork, Step, StepWork, Work
+from shared.domain.work import AlignWork, CallWork, RecalibrateWork, SplitWork, Step, StepWork, Work
 from shared.errors import PermanentError
 from shared.naming import BlobRef
 from shared.ports import BlobStore
@@ -44,6 +44,7 @@ class TaskContext:
         cache: Folder that the node's tasks share.
         clock: The time, UTC.
         share_index: Whether the node's align tasks share one copy of the aligner's index in memory.
+        gatk_home: Folder of GATK's jars; only orders for GATK look there.
     """
 
     blobs: BlobStore
@@ -52,6 +53,7 @@ class TaskContext:
     cache: Path
     clock: Callable[[], datetime]
     share_index: bool = False
+    gatk_home: Path = Path("/opt/gatk")
 
 
 def run_task(work: Work, analysis: AnalysisId, attempt: int, context: TaskContext) -> ExitStatus:
@@ -93,6 +95,8 @@ def _marker_of(work: Work, plan: Plan) -> BlobRef:
     match work:
         case AlignWork(chunk):
             return naming.aligned_marker(plan.analysis, chunk)
+        case RecalibrateWork(shard):
+            return naming.recalibrated_marker(plan.analysis, shard)
         case CallWork(shard):
             return naming.called_marker(plan.analysis, shard)
         case SplitWork(read_group):
@@ -108,6 +112,10 @@ def _run(work: Work, plan: Plan, context: TaskContext, scratch: Path) -> None:
             from batch_worker.tasks.align import align
 
             align(plan, chunk, context, scratch)
+        case RecalibrateWork(shard):
+            from batch_worker.tasks.recalibrate import recalibrate
+
+            recalibrate(plan, shard, context, scratch)
         case CallWork(shard):
             from batch_worker.tasks.call import call
 

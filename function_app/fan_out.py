@@ -1,4 +1,4 @@
-"""A chunk is there or aligned: hand the next tasks to Batch."""
+"""A chunk is there or aligned, or a shard recalibrated: hand the next tasks to Batch."""
 
 import azure.functions as func
 
@@ -12,5 +12,5 @@ blueprint = func.Blueprint()
 @blueprint.function_name("fan-out")
 @blueprint.queue_trigger(arg_name="message", queue_name=Queue.FAN_OUT, connection=DATA_CONNECTION)
 def fan_out(message: func.QueueMessage) -> None:
-    """Submit the chunk's align task, or all call tasks once every chunk is aligned."""
+    """Submit the chunk's align task, or the shards' tasks once every chunk is aligned (with GATK: twice)."""
     look_again(message)

@@ -169,6 +169,11 @@ def aligned_marker(analysis: AnalysisId, chunk: ChunkKey) -> BlobRef:
     return BlobRef(Container.WORK, f"{analysis}/aligned/{chunk.read_group}/{chunk.number:05d}.json")
 
 
+def recalibrated_marker(analysis: AnalysisId, shard: int) -> BlobRef:
+    """A shard's bases are counted for recalibration."""
+    return BlobRef(Container.WORK, f"{analysis}/recalibrated/{shard:05d}.json")
+
+
 def called_marker(analysis: AnalysisId, shard: int) -> BlobRef:
     """A shard is called."""
     return BlobRef(Container.WORK, f"{analysis}/called/{shard:05d}.json")
@@ -211,6 +216,11 @@ def aligned_part(analysis: AnalysisId, chunk: ChunkKey, shard: int) -> BlobRef:
 def targets_data(analysis: AnalysisId) -> BlobRef:
     """The intervals that an analysis is limited to: BED, merged and padded."""
     return BlobRef(Container.WORK, f"{DATA_PREFIX}{analysis}/targets.bed")
+
+
+def recalibration_table(analysis: AnalysisId, shard: int) -> BlobRef:
+    """GATK's recalibration table of a shard."""
+    return BlobRef(Container.WORK, f"{DATA_PREFIX}{analysis}/recalibrated/{shard:05d}.table")
 
 
 def called_data(analysis: AnalysisId, shard: int, suffix: str) -> BlobRef:
@@ -287,6 +297,7 @@ _WORK_MARKERS = (
     (Stage.CHUNK, re.compile(_ANALYSIS + r"/chunks/(?P<rg>[^/]+)/(?P<n>\d{5})\.json")),
     (Stage.SPLIT, re.compile(_ANALYSIS + r"/chunks/(?P<rg>[^/]+)/split\.json")),
     (Stage.ALIGNED, re.compile(_ANALYSIS + r"/aligned/(?P<rg>[^/]+)/(?P<n>\d{5})\.json")),
+    (Stage.RECALIBRATED, re.compile(_ANALYSIS + r"/recalibrated/(?P<n>\d{5})\.json")),
     (Stage.CALLED, re.compile(_ANALYSIS + r"/called/(?P<n>\d{5})\.json")),
     (Stage.FAILURE, re.compile(_ANALYSIS + r"/failed/(?P<work>[^/]+)\.(?P<n>\d+)\.json")),
 )

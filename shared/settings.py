@@ -85,6 +85,8 @@ class AppSettings(StorageSettings):
         large_input_bytes: See `Layout`.
         large_read_group_bytes: See `Layout`.
         batch_pairs: See `ResultSettings`.
+        gatk_shard_bp: See `ResultSettings`.
+        gatk_home: Passed on to the tasks (local stack only); see `WorkerSettings`.
         max_attempts: Attempts at computing before a transient failure ends the analysis.
         max_delivery_attempts: Attempts at delivering before a transient failure ends the analysis.
         retry_seconds: Delay before the second attempt, s; four times longer before each further one.
@@ -118,6 +120,8 @@ class AppSettings(StorageSettings):
         Layout().large_read_group_bytes
     )
     batch_pairs: Annotated[int, Field(alias="BATCH_PAIRS", ge=1)] = ResultSettings().batch_pairs
+    gatk_shard_bp: Annotated[int, Field(alias="GATK_SHARD_BP", ge=1)] = ResultSettings().gatk_shard_bp
+    gatk_home: Annotated[str, Field(alias="GATK_HOME")] = ""
     max_attempts: Annotated[int, Field(alias="MAX_ATTEMPTS", ge=1)] = RetryPolicy().max_attempts
     max_delivery_attempts: Annotated[int, Field(alias="MAX_DELIVERY_ATTEMPTS", ge=1)] = (
         RetryPolicy().max_delivery_attempts
@@ -149,6 +153,7 @@ class AppSettings(StorageSettings):
             "DATA_STORAGE__blobServiceUri": self.data_blob_uri,
             "AZURE_CLIENT_ID": self.worker_client_id,
             "SHARE_INDEX": "true" if self.batch_share_index else None,
+            "GATK_HOME": self.gatk_home,
         }
         return {name: value for name, value in values.items() if value}
 
@@ -170,7 +175,7 @@ class AppSettings(StorageSettings):
     @property
     def result_settings(self) -> ResultSettings:
         """Settings of new plans that change results."""
-        return ResultSettings(batch_pairs=self.batch_pairs)
+        return ResultSettings(batch_pairs=self.batch_pairs, gatk_shard_bp=self.gatk_shard_bp)
 
     @property
     def retry_policy(self) -> RetryPolicy:
@@ -189,11 +194,13 @@ class WorkerSettings(StorageSettings):
         node_shared_dir: Directory that tasks of a node share (Batch sets it); holds the reference cache.
         task_dir: Working directory of the task (Batch sets it).
         share_index: See `AppSettings.batch_share_index`; off where nothing would drop what tasks leave in memory.
+        gatk_home: Folder of GATK's jars; by default where the worker image has them.
     """
 
     node_shared_dir: Annotated[str, Field(alias="AZ_BATCH_NODE_SHARED_DIR")] = ""
     task_dir: Annotated[str, Field(alias="AZ_BATCH_TASK_WORKING_DIR")] = ""
     share_index: Annotated[bool, Field(alias="SHARE_INDEX")] = False
+    gatk_home: Annotated[str, Field(alias="GATK_HOME")] = "/opt/gatk"
 
 
 @cache

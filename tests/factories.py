@@ -58,13 +58,15 @@ def make_plan(
     large_input_bytes: int = 1 << 40,
     large_read_group_bytes: int = 1 << 40,
     content: str = "a",
+    options: dict[str, Any] | None = None,
+    gatk_shard_bp: int = 25_000_000,
 ) -> Plan:
     return freeze_plan(
-        order=make_order(sample),
+        order=make_order(sample, options=options or {}),
         received=NOON,
         read_groups=tuple(make_read_group(group, sample, content) for group in groups),
         manifest=make_manifest(contigs),
-        settings=ResultSettings(batch_pairs=batch_pairs),
+        settings=ResultSettings(batch_pairs=batch_pairs, gatk_shard_bp=gatk_shard_bp),
         layout=Layout(
             chunk_pairs=chunk_pairs,
             shard_bp=shard_bp,

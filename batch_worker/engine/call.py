@@ -33,7 +33,6 @@ from batch_worker.engine.packed import (
     Records,
     bam_header,
 )
-from batch_worker.engine.read_metrics import duplicates_by_read_group
 from batch_worker.engine.shard_reads import ReadCounts, bam_pieces, read_shard
 from batch_worker.engine.vcf_text import (
     ORIGINAL_TAG,
@@ -92,7 +91,6 @@ class CallSummary:
         bcftools norm
             makes of them; a record may lie some bp before the shard, because left-aligning moved it.
         gvcf: `shard.g.vcf.gz`, variants as called and reference blocks cut at the shard's borders.
-        group_duplicates: Duplicates by read group.
     """
 
     bam: Path
@@ -102,7 +100,6 @@ class CallSummary:
     gvcf_records: int
     variants: VariantCounts
     depth: Depth
-    group_duplicates: dict[str, int]
 
 
 def call_shard(
@@ -155,7 +152,6 @@ def call_shard(
         gvcf_records=gvcf_records,
         variants=counts,
         depth=depth,
-        group_duplicates=duplicates_by_read_group(records, reads.owned),
     )
 
 

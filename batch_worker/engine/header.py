@@ -43,6 +43,11 @@ def duplicates_program() -> str:
     return "@PG\tID:duplicates\tPN:fastq2fhir\tPP:bwa-mem3\tDS:duplicates flagged as samtools markdup -m t does"
 
 
+def recalibration_program(gatk_version: str) -> str:
+    """The @PG line of base quality recalibration, without a line end."""
+    return f"@PG\tID:recalibration\tPN:GATK\tVN:{gatk_version}\tPP:duplicates\tDS:BaseRecalibrator, ApplyBQSR"
+
+
 def header_text(contigs: Sequence[Contig], read_groups: Sequence[SamReadGroup], programs: Sequence[str]) -> str:
     """The SAM header of coordinate-sorted records: @HD, @SQ in reference order, @RG in the order given, @PG."""
     lines = ["@HD\tVN:1.6\tSO:coordinate"]

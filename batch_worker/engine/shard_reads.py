@@ -33,6 +33,7 @@ from batch_worker.engine.packed import (
     records_of,
     spans_of,
 )
+from batch_worker.engine.read_metrics import duplicates_by_read_group
 from shared.domain.genome import Contig, Shard
 from shared.errors import PermanentError
 
@@ -42,13 +43,18 @@ _HALO_SPANS = 3  # longest alignments that must fit into the halo
 
 @dataclass(frozen=True, slots=True)
 class ReadCounts:
-    """Counts of owned records: those that start in the shard, and the unplaced ones in the last shard."""
+    """Counts of owned records: those that start in the shard, and the unplaced ones in the last shard.
+
+    Attributes:
+        group_duplicates: Duplicates by read group.
+    """
 
     records: int
     primary: int
     primary_mapped: int
     duplicates: int
     unplaced: int
+    group_duplicates: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ class ShardReads:
             primary_mapped=int((primary & (flag & UNMAPPED == 0)).sum()),
             duplicates=int((flag & DUPLICATE != 0).sum()),
             unplaced=int((head["ref"] < 0).sum()),
+            group_duplicates=duplicates_by_read_group(self.records, self.owned),
         )
 
     def write(self, path: Path, rows: NDArray[np.int64], level: int) -> None:

@@ -5,16 +5,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from batch_worker.engine.call import CallOptions, CallSummary, call_shard
+from batch_worker.engine.gatk import GatkOptions, call_shard_gatk
+from batch_worker.engine.gatk_tools import find_gatk
 from batch_worker.engine.windowed import call_in_windows
 from batch_worker.task import TaskContext
 from shared import naming
 from shared.domain.genome import Shard
 from shared.domain.ledger import balance
 from shared.domain.markers import AlignedMarker, CalledMarker, OutputFile
+from shared.domain.order import Caller
 from shared.domain.plan import Plan
 from shared.domain.reference import Role
 from shared.domain.work import ChunkKey
-from shared.steps.look import read_aligned
+from shared.steps.look import read_aligned, read_recalibrated
 from shared.steps.meter import Meter
 from shared.steps.reference_cache import CALLING, fetch_bundle
 from shared.steps.versions import engine_versions
@@ -29,10 +32,13 @@ UPLOADS = 3
 def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
     """Fetch a shard's parts, call it, upload its BAM, VCF and GVCF, leave `called/{shard}.json`."""
     meter = Meter(context.clock, whole_process=True)
+    gatk = find_gatk(context.gatk_home) if plan.order.options.caller is Caller.GATK else None
     blobs = context.blobs
     manifest, folder = fetch_bundle(plan.reference.name, plan.reference.manifest_sha256, CALLING, blobs, context.cache)
     aligned = read_aligned(plan, blobs)
-    parts = _fetch_parts(aligned, shard, context, scratch)
+    parts = fetch_parts(aligned, shard, context, scratch)
+    tables = _fetch_tables(plan, context, scratch) if plan.order.options.recalibrates else []
+    reference = folder / manifest.one(Role.FASTA).path
     whole = plan.shards[shard]
     uploads: dict[str, Future[OutputFile]] = {}
 
@@ -42,10 +48,22 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
             uploads[suffix] = pool.submit(blobs.upload, naming.called_data(plan.analysis, shard, suffix), path)
 
         def call_one(pieces: Sequence[Path], piece: Shard, out_dir: Path) -> CallSummary:
+            if gatk is not None:
+                return call_shard_gatk(
+                    pieces,
+                    shard=piece,
+                    tables=tables,
+                    reference=reference,
+                    halo_bp=plan.settings.halo_bp,
+                    options=GatkOptions(),
+                    gatk=gatk,
+                    out_dir=out_dir,
+                    log=scratch / "caller.log",
+                )
             return call_shard(
                 pieces,
                 shard=piece,
-                reference=folder / manifest.one(Role.FASTA).path,
+                reference=reference,
                 halo_bp=plan.settings.halo_bp,
                 options=CallOptions(),
                 out_dir=out_dir,
@@ -53,7 +71,11 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
                 on_bam=lambda bam: upload("bam", bam) if piece is whole else None,  # goes out while calling runs
             )
 
-        summary = call_in_windows(parts, whole, plan.contigs, plan.settings.halo_bp, call_one, scratch / "called")
+        out = scratch / "called"
+        if gatk is not None:  # its calls depend on where a shard is cut: it is cut no further
+            summary = call_one(parts, whole, out)
+        else:
+            summary = call_in_windows(parts, whole, plan.contigs, plan.settings.halo_bp, call_one, out)
         for suffix, path in (("bam", summary.bam), ("vcf.gz", summary.vcf), ("g.vcf.gz", summary.gvcf)):
             if suffix not in uploads:
                 upload(suffix, path)
@@ -68,16 +90,27 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
         variants=summary.variants.variants,
         gvcf_records=summary.gvcf_records,
         outputs=outputs,
-        tools=engine_versions(),
+        tools=engine_versions() | ({"GATK": gatk.version} if gatk else {}),
         metrics=_metrics(summary),
-        duplicates=summary.group_duplicates,
+        duplicates=summary.reads.group_duplicates,
         **meter.read(),
     )
     blobs.create(naming.called_marker(plan.analysis, shard), marker.to_json())
 
 
-def _fetch_parts(aligned: dict[ChunkKey, AlignedMarker], shard: int, context: TaskContext, scratch: Path) -> list[Path]:
-    """The shard's part of every chunk, in the order (read group, chunk): it breaks ties of equal position."""
+def _fetch_tables(plan: Plan, context: TaskContext, scratch: Path) -> list[Path]:
+    """The recalibration tables of all shards, in order."""
+    recalibrated = read_recalibrated(plan, context.blobs)
+    folder = scratch / "tables"
+    folder.mkdir()
+    wanted = [(recalibrated[n].outputs[0], folder / f"{n:05d}.table") for n in range(len(plan.shards))]
+    with ThreadPoolExecutor(DOWNLOADS) as pool:
+        list(pool.map(lambda pair: context.blobs.download(*pair), wanted))
+    return [path for _, path in wanted]
+
+
+def fetch_parts(aligned: dict[ChunkKey, AlignedMarker], shard: int, context: TaskContext, scratch: Path) -> list[Path]:
+    """Fetch the shard's part of every chunk, in the order (read group, chunk): it breaks ties of equal position."""
     folder = scratch / "parts"
     folder.mkdir()
     wanted = []

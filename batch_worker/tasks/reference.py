@@ -14,6 +14,7 @@ from shared.domain.reference import Assembly, BundleFile, ContigEntry, Reference
 from shared.errors import PermanentError
 from shared.formats.clinvar import prepare_clinvar
 from shared.formats.gene_models import to_ensembl_gff3
+from shared.formats.known_sites import prepare_known_sites
 from shared.ports import BlobStore
 from shared.steps.versions import index_versions
 
@@ -30,12 +31,14 @@ class BundleSources:
         fasta: Reference sequence: plain, gzip or BGZF.
         genes: Gene models, GFF3 of Ensembl, GENCODE or RefSeq; None: no consequences will be named.
         clinvar: ClinVar's VCF; None: nothing will be reportable.
+        known_sites: VCFs of places known to vary; none: base qualities cannot be recalibrated.
         versions: What the user says of the versions of `genes` and `clinvar`; read from the files when left out.
     """
 
     fasta: Path
     genes: Path | None = None
     clinvar: Path | None = None
+    known_sites: tuple[Path, ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
 
 
@@ -58,7 +61,7 @@ def make_bundle(
     Raises:
         PermanentError: For sources that are damaged or do not fit each other, with the place.
     """
-    for path in (sources.fasta, sources.genes, sources.clinvar):
+    for path in (sources.fasta, sources.genes, sources.clinvar, *sources.known_sites):
         if path is not None and not path.is_file():
             raise PermanentError(f"{path} is not there. Check the path.")
     say(f"indexing {sources.fasta.name}")
@@ -92,6 +95,19 @@ def make_bundle(
                 say(f"  left out: {count:,} records {why}")
         versions["clinvar"] = known.version
         roles |= {clinvar: Role.CLINVAR, clinvar.with_name(clinvar.name + ".tbi"): Role.CLINVAR_INDEX}
+    for number, path in enumerate(sources.known_sites, 1):
+        say(f"checking the known sites of {path.name}")
+        sites = out_dir / f"known-sites-{number}.vcf.gz"
+        summed = prepare_known_sites(path, out_dir / REFERENCE_NAME, contigs, sites)
+        say(f"  {summed.written:,} sites")
+        for count, why in (
+            (summed.other_contigs, "on contigs that the reference does not have"),
+            (summed.wrong_reference, "whose REF is not what the reference has there"),
+        ):
+            if count:
+                say(f"  left out: {count:,} records {why}")
+        versions[f"known-sites-{number}"] = summed.version
+        roles |= {sites: Role.KNOWN_SITES, sites.with_name(sites.name + ".tbi"): Role.KNOWN_SITES_INDEX}
     versions |= dict(sources.versions)
     manifest = ReferenceManifest(
         name=name,

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from infra.local.azurite import connection_string
+from infra.local.gatk import installed_gatk
 from infra.local.part import Part
 from infra.local.ports import free_ports, is_free
 from shared.errors import PermanentError
@@ -144,6 +145,7 @@ class Stack:
             "FHIR_URL": self.endpoints.fhir,
             "COMPLETED_TOPIC_ENDPOINT": self.endpoints.topic,
             "COMPLETED_TOPIC_KEY": BATCH_KEY,
+            "GATK_HOME": str(installed_gatk().home or ""),
             "REFERENCE_CACHE": str((self._options.state / "reference-bundles").resolve()),
             "RECONCILE_SCHEDULE": "*/20 * * * * *",
             "STALLED_SECONDS": "30",

@@ -27,6 +27,7 @@ from shared.domain.work import (
     AlignWork,
     CallWork,
     ChunkKey,
+    RecalibrateWork,
     SplitWork,
     Stage,
     Step,
@@ -119,10 +120,17 @@ def _needed(plan: Plan, facts: Facts) -> Iterator[Work]:
             yield SplitWork(group.id)
     for chunk in sorted(facts.chunks - facts.aligned):
         yield AlignWork(chunk)
-    if _all_aligned(plan, facts):
+    if not _all_aligned(plan, facts):
+        return
+    if plan.order.options.recalibrates and not facts.recalibrated.issuperset(shards):
+        # Every shard is called with the qualities that all shards together give.
         for shard in shards:
-            if shard not in facts.called:
-                yield CallWork(shard)
+            if shard not in facts.recalibrated:
+                yield RecalibrateWork(shard)
+        return
+    for shard in shards:
+        if shard not in facts.called:
+            yield CallWork(shard)
 
 
 def _all_aligned(plan: Plan, facts: Facts) -> bool:
@@ -202,8 +210,10 @@ def is_due_after(action: Action, stage: Stage, chunk: ChunkKey | None = None, wo
     match action.work:
         case AlignWork(aligned):
             return stage is Stage.CHUNK and aligned == chunk
-        case CallWork():
+        case RecalibrateWork():
             return stage in {Stage.ALIGNED, Stage.SPLIT}
+        case CallWork():
+            return stage in {Stage.ALIGNED, Stage.SPLIT, Stage.RECALIBRATED}
         case SplitWork():
             return stage is Stage.PLANNED
         case StepWork(step):

@@ -41,6 +41,7 @@ class Facts:
         chunks: Chunks that are there.
         splits: Number of chunks by read group that is split completely.
         aligned: Chunks that are aligned.
+        recalibrated: Shards whose bases are counted for recalibration; stays empty in analyses without it.
         called: Shards that are called.
         results: Stages of the results that are reached.
         failures: Failure records, in no order.
@@ -52,6 +53,7 @@ class Facts:
     chunks: frozenset[ChunkKey] = frozenset()
     splits: Mapping[str, int] = field(default_factory=dict)
     aligned: frozenset[ChunkKey] = frozenset()
+    recalibrated: frozenset[int] = frozenset()
     called: frozenset[int] = frozenset()
     results: frozenset[Stage] = frozenset()
     failures: tuple[FailureRecord, ...] = ()

@@ -107,6 +107,17 @@ class AlignedMarker(Marker):
     insert_sizes: tuple[int, ...] = ()
 
 
+class RecalibratedMarker(Marker):
+    """A shard's bases are counted for the recalibration of base qualities.
+
+    Attributes:
+        records: Alignments owned by the shard; all were read, GATK counts those that are placed well.
+    """
+
+    shard: int
+    records: int
+
+
 class CalledMarker(Marker):
     """A shard is merged, duplicate-marked and called.
 

@@ -23,6 +23,7 @@ class Caller(StrEnum):
     """Variant callers that an order may choose."""
 
     BCFTOOLS = "bcftools"
+    GATK = "gatk"
 
 
 @unique
@@ -89,6 +90,18 @@ class Options(Document):
     padding_bp: Annotated[int | None, Field(ge=0, le=10_000, description="Added to both sides of each target, bp")] = (
         None
     )
+    recalibrate: Annotated[
+        bool,
+        Field(
+            description="Recalibrate base qualities before calling, by the reference bundle's known sites. For the "
+            "caller `gatk` only; the other caller does not look at it."
+        ),
+    ] = True
+
+    @property
+    def recalibrates(self) -> bool:
+        """Whether base qualities are recalibrated in this analysis."""
+        return self.caller is Caller.GATK and self.recalibrate
 
 
 class Order(Document):

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from shared.domain.genome import Contig, Shard, cut_shards
 from shared.domain.ids import AnalysisId, Document, digest
-from shared.domain.order import Order
+from shared.domain.order import Caller, Order
 from shared.domain.reads import ReadGroup
 from shared.domain.reference import Assembly, ContigEntry, ReferenceManifest
 from shared.domain.thresholds import Limit, Limits
@@ -26,10 +26,12 @@ class ResultSettings(Document):
             per batch; 20,000 pairs of 2x150 is near the 10 Mbp that bwa takes per thread.
         halo_bp: How far outside its borders a shard's reads are seen, in bp. Longer than a read with its
             clipped part, so that duplicates and realignment at a border see what they would see without it.
+        gatk_shard_bp: Reference bp per shard where the caller is GATK, whose results may depend on where it is cut.
     """
 
     batch_pairs: Annotated[int, Field(ge=1)] = 20_000
     halo_bp: Annotated[int, Field(ge=300)] = 2_000
+    gatk_shard_bp: Annotated[int, Field(ge=1)] = 25_000_000
 
 
 class Layout(Document):
@@ -37,7 +39,7 @@ class Layout(Document):
 
     Attributes:
         chunk_pairs: Read pairs per chunk; a multiple of `ResultSettings.batch_pairs`.
-        shard_bp: Reference bp per shard.
+        shard_bp: Reference bp per shard; not for GATK, see `ResultSettings.gatk_shard_bp`.
         large_input_bytes: From this much FASTQ (compressed bytes) on, gather and annotate are Batch tasks. A function
             holds the results twice on its temporary disk, of which a small instance has less than 1 GB.
         large_read_group_bytes: From this much FASTQ (compressed bytes of R1 and R2) on, a read group's split is a Batch
@@ -128,7 +130,8 @@ class Plan(Document):
     @property
     def shards(self) -> tuple[Shard, ...]:
         """The shards of the genome in order."""
-        return cut_shards(self.contigs, self.layout.shard_bp)
+        is_gatk = self.order.options.caller is Caller.GATK
+        return cut_shards(self.contigs, self.settings.gatk_shard_bp if is_gatk else self.layout.shard_bp)
 
     @property
     def input_bytes(self) -> int:

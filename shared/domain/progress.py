@@ -12,11 +12,12 @@ class Progress:
     """How far an analysis is.
 
     Attributes:
-        stage: The stage that is under way, or the last one: `splitting`, `aligning`, `calling`, `gathering`,
-            `annotating`, `delivering`, `archiving`, `completed`, `failed`.
+        stage: The stage that is under way, or the last one: `splitting`, `aligning`, `recalibrating`, `calling`,
+            `gathering`, `annotating`, `delivering`, `archiving`, `completed`, `failed`.
         chunks: Chunks that are there.
         chunks_total: None while the split still runs.
         aligned: Chunks that are aligned.
+        recalibrated: Shards whose bases are counted for recalibration; 0 in analyses without it.
         called: Shards that are called.
         shards: Shards in all.
         failures: Failed attempts so far.
@@ -26,6 +27,7 @@ class Progress:
     chunks: int
     chunks_total: int | None
     aligned: int
+    recalibrated: int
     called: int
     shards: int
     failures: int
@@ -37,7 +39,8 @@ def progress_of(plan: Plan, facts: Facts) -> Progress:
     total = sum(facts.splits.values()) if is_split else None
     shards = len(plan.shards)
     if is_split and len(facts.aligned) == total:
-        stage = "gathering" if len(facts.called) == shards else "calling"
+        waits = plan.order.options.recalibrates and len(facts.recalibrated) < shards
+        stage = "recalibrating" if waits else "gathering" if len(facts.called) == shards else "calling"
     else:
         stage = "aligning" if facts.chunks else "splitting"
     for reached, then in (
@@ -54,6 +57,7 @@ def progress_of(plan: Plan, facts: Facts) -> Progress:
         chunks=len(facts.chunks),
         chunks_total=total,
         aligned=len(facts.aligned),
+        recalibrated=len(facts.recalibrated),
         called=len(facts.called),
         shards=shards,
         failures=len(facts.failures),

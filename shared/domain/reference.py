@@ -32,6 +32,8 @@ class Role(StrEnum):
     GENES_INDEX = "genes-index"
     CLINVAR = "clinvar"
     CLINVAR_INDEX = "clinvar-index"
+    KNOWN_SITES = "known-sites"
+    KNOWN_SITES_INDEX = "known-sites-index"
 
 
 class BundleFile(Document):

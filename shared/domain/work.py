@@ -16,6 +16,7 @@ class Stage(StrEnum):
     CHUNK = "chunk"
     SPLIT = "split"
     ALIGNED = "aligned"
+    RECALIBRATED = "recalibrated"
     CALLED = "called"
     GATHERED = "gathered"
     ANNOTATED = "annotated"
@@ -71,6 +72,16 @@ class AlignWork:
 
 
 @dataclass(frozen=True, slots=True)
+class RecalibrateWork:
+    """Count one shard's bases for the recalibration of qualities, by its number."""
+
+    shard: int
+
+    def __str__(self) -> str:
+        return f"recalibrate-{self.shard:05d}"
+
+
+@dataclass(frozen=True, slots=True)
 class CallWork:
     """Call one shard, by its number."""
 
@@ -100,7 +111,7 @@ class StepWork:
         return str(self.step)
 
 
-Work = AlignWork | CallWork | SplitWork | StepWork
+Work = AlignWork | RecalibrateWork | CallWork | SplitWork | StepWork
 """A unit of work; `str(work)` is its name in task ids, failure records and logs."""
 
 
@@ -108,6 +119,8 @@ def parse_work(name: str) -> Work:
     """The unit of work that `str(work)` named."""
     if match := re.fullmatch(r"align-(.+)-(\d{5})", name):
         return AlignWork(ChunkKey(match[1], int(match[2])))
+    if match := re.fullmatch(r"recalibrate-(\d{5})", name):
+        return RecalibrateWork(int(match[1]))
     if match := re.fullmatch(r"call-(\d{5})", name):
         return CallWork(int(match[1]))
     if match := re.fullmatch(r"split-(.+)", name):

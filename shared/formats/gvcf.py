@@ -98,3 +98,8 @@ def parse_bands(header: Sequence[str]) -> tuple[int, ...]:
         if line.startswith(BANDS_KEY):
             return tuple(int(lower) for lower in line.removeprefix(BANDS_KEY).split(","))
     raise PermanentError(f"The GVCF header lacks {BANDS_KEY}; blocks cannot be joined. Call the shards again.")
+
+
+def has_gatk_blocks(header: Sequence[str]) -> bool:
+    """Whether a GVCF's reference blocks are GATK's, with `<NON_REF>` as ALT."""
+    return any(line.startswith("##ALT=<ID=NON_REF,") for line in header)

@@ -11,7 +11,7 @@ from typing import IO
 
 from shared.errors import LedgerError, PermanentError
 from shared.formats.bcftools import run_samtools
-from shared.formats.gvcf import join, parse_bands, parse_block
+from shared.formats.gvcf import has_gatk_blocks, join, parse_bands, parse_block
 
 _WINDOW_BP = 100_000
 """How far left-aligning may have moved a record past its neighbours; far more than bcftools norm moves one."""
@@ -128,11 +128,13 @@ def _in_order(records: Iterator[bytes], contigs: dict[str, int]) -> Iterator[tup
 def gather_gvcfs(gvcfs: Sequence[Path], out: Path) -> GatheredVcf:
     """Concatenate the shards' GVCFs, in shard order, join blocks that a border cut, and index.
 
+    GATK's blocks are not joined: where its shards are cut is a setting of the results.
+
     Raises:
         PermanentError: When headers differ.
     """
     header, _ = _header(_some(gvcfs)[0])
-    bands = parse_bands(header)
+    bands = () if has_gatk_blocks(header) else parse_bands(header)
     counts = [0, 0]
 
     def lines() -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from shared.domain.markers import FailedMarker
 from shared.domain.order import Order, parse_order
 from shared.domain.plan import Layout, Plan, ResultSettings, freeze_plan
 from shared.domain.reads import is_fastq, pair_up
-from shared.domain.reference import ReferenceManifest
+from shared.domain.reference import ReferenceManifest, Role
 from shared.domain.work import Stage
 from shared.errors import PermanentError
 from shared.naming import Container
@@ -182,11 +182,18 @@ def _known_names(sample: str, services: Services) -> set[str]:
 
 
 def _plan(order: Order, complete: Complete, services: Services, settings: ResultSettings, layout: Layout) -> Plan:
+    manifest = read_manifest(order.reference, services)
+    if order.options.recalibrates and not manifest.of(Role.KNOWN_SITES):
+        raise PermanentError(
+            f"The order asks for `caller: gatk` with base quality recalibration, but reference bundle "
+            f"'{order.reference}' has no known sites. Make a bundle with `./run reference make --known-sites` and name "
+            "it in `reference`, or set `recalibrate` to false in the order's options; then upload the order again."
+        )
     return freeze_plan(
         order=order,
         received=complete.received,
         read_groups=complete.read_groups,
-        manifest=read_manifest(order.reference, services),
+        manifest=manifest,
         settings=settings,
         layout=layout,
     )

@@ -7,7 +7,14 @@ from datetime import datetime
 from shared import naming
 from shared.domain.facts import Attempt, AttemptState, Facts
 from shared.domain.ids import AnalysisId
-from shared.domain.markers import AlignedMarker, CalledMarker, ChunkMarker, FailureRecord, SplitMarker
+from shared.domain.markers import (
+    AlignedMarker,
+    CalledMarker,
+    ChunkMarker,
+    FailureRecord,
+    RecalibratedMarker,
+    SplitMarker,
+)
 from shared.domain.plan import Plan
 from shared.domain.work import RESULT_STAGES, ChunkKey, Stage
 from shared.naming import Container, MarkerRef
@@ -57,6 +64,7 @@ def read_facts(plan: Plan, blobs: BlobStore, tasks: TaskRunner | None = None) ->
         chunks=frozenset(ref.chunk for ref in refs if ref.stage is Stage.CHUNK),
         splits=_splits(plan, refs, blobs),
         aligned=frozenset(ref.chunk for ref in refs if ref.stage is Stage.ALIGNED),
+        recalibrated=frozenset(ref.number for ref in refs if ref.stage is Stage.RECALIBRATED),
         called=frozenset(ref.number for ref in refs if ref.stage is Stage.CALLED),
         results=frozenset(ref.stage for ref in refs if ref.stage in RESULT_STAGES),
         failures=_failures(plan, refs, blobs),
@@ -129,6 +137,14 @@ def read_chunks(plan: Plan, blobs: BlobStore) -> tuple[dict[str, SplitMarker], d
     return splits, chunks
 
 
+def read_recalibrated(plan: Plan, blobs: BlobStore) -> dict[int, RecalibratedMarker]:
+    """All recalibrated markers of an analysis, by shard."""
+    return {
+        ref.number: RecalibratedMarker.model_validate_json(data)
+        for ref, data in _read_markers(plan, blobs, Stage.RECALIBRATED)
+    }
+
+
 def read_called(plan: Plan, blobs: BlobStore) -> dict[int, CalledMarker]:
     """All called markers of an analysis, by shard."""
     return {
@@ -136,7 +152,13 @@ def read_called(plan: Plan, blobs: BlobStore) -> dict[int, CalledMarker]:
     }
 
 
-_FOLDER_OF = {Stage.CHUNK: "chunks/", Stage.SPLIT: "chunks/", Stage.ALIGNED: "aligned/", Stage.CALLED: "called/"}
+_FOLDER_OF = {
+    Stage.CHUNK: "chunks/",
+    Stage.SPLIT: "chunks/",
+    Stage.ALIGNED: "aligned/",
+    Stage.RECALIBRATED: "recalibrated/",
+    Stage.CALLED: "called/",
+}
 _READERS = 16
 """Markers read at once: a genome has hundreds, each a few milliseconds away."""
 

@@ -8,7 +8,7 @@ import pytest
 from batch_worker.task import ExitStatus, TaskContext, run_task
 from shared import naming
 from shared.domain.markers import FailureKind, FailureRecord
-from shared.domain.work import AlignWork, CallWork, ChunkKey, Stage, Step, StepWork, Work
+from shared.domain.work import AlignWork, CallWork, ChunkKey, RecalibrateWork, Stage, Step, StepWork, Work
 from shared.errors import PermanentError, TransientError
 from shared.naming import BlobRef
 from tests.drops import open_analysis
@@ -20,6 +20,11 @@ ALIGN = AlignWork(ChunkKey("S1_L001", 0))
 ALIGN_CODE = "batch_worker.tasks.align.align"
 WORKS = [
     (ALIGN, ALIGN_CODE, naming.aligned_marker(PLAN.analysis, ALIGN.chunk)),
+    (
+        RecalibrateWork(1),
+        "batch_worker.tasks.recalibrate.recalibrate",
+        naming.recalibrated_marker(PLAN.analysis, 1),
+    ),
     (CallWork(2), "batch_worker.tasks.call.call", naming.called_marker(PLAN.analysis, 2)),
     (
         StepWork(Step.GATHER),

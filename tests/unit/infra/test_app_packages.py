@@ -9,7 +9,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from shared.settings import AppSettings
+from infra.local.gatk import POM
+from shared.settings import AppSettings, WorkerSettings
 from tests.unit.infra.bicep_reader import read_bicep
 from tests.unit.infra.import_closure import third_party_imports
 
@@ -94,15 +95,27 @@ def test_the_worker_image_installs_every_package_that_the_worker_and_its_part_of
 DOCKERFILE = (ROOT / "batch_worker" / "Dockerfile").read_text()
 
 
+STAGES = re.split(r"^(?=FROM )", DOCKERFILE, flags=re.MULTILINE)
+
+
 def test_the_image_holds_exactly_the_two_packages_that_the_worker_needs() -> None:
-    copied = re.findall(r"^COPY (\S+) (\S+)$", DOCKERFILE, flags=re.MULTILINE)
-    assert len(copied) == len(re.findall(r"^(?:COPY|ADD)\b", DOCKERFILE, flags=re.MULTILINE))
+    copied = re.findall(r"^COPY (\S+) (\S+)$", STAGES[-1], flags=re.MULTILINE)
+    assert len(copied) == len(re.findall(r"^(?:COPY(?! --from)|ADD)\b", STAGES[-1], flags=re.MULTILINE))
     assert copied == [
         ("batch_worker/requirements.txt", "/tmp/requirements.txt"),  # noqa: S108 - inside the image
         ("shared/", "/app/shared/"),
         ("batch_worker/", "/app/batch_worker/"),
     ]
     assert re.search(r"^ENV PYTHONPATH=/app\b", DOCKERFILE, flags=re.MULTILINE)
+
+
+def test_the_image_has_gatk_where_the_worker_looks_and_the_jars_are_those_of_the_tests() -> None:
+    home = str(WorkerSettings.model_fields["gatk_home"].default)
+    assert re.search(rf"^COPY --from=gatk {home} {home}$", STAGES[-1], flags=re.MULTILINE)
+    (brings,) = (stage for stage in STAGES if " AS gatk" in stage)
+    assert f"COPY {POM.relative_to(ROOT)} " in brings
+    assert f"dependency:copy-dependencies -DoutputDirectory={home}" in brings
+    assert "ENV PATH=/opt/java/openjdk/bin:$PATH" in STAGES[-1]
 
 
 def test_the_build_context_is_no_larger_than_what_the_image_copies() -> None:

@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 
 from shared import naming
 from shared.domain.ids import AnalysisId
-from shared.domain.work import RESULT_STAGES, AlignWork, CallWork, ChunkKey, SplitWork, Stage, Step, StepWork, Work
+from shared.domain.work import (
+    RESULT_STAGES,
+    AlignWork,
+    CallWork,
+    ChunkKey,
+    RecalibrateWork,
+    SplitWork,
+    Stage,
+    Step,
+    StepWork,
+    Work,
+)
 from shared.naming import BlobRef, MarkerRef
 
 ANALYSIS = AnalysisId("0123456789abcdef01234567")
@@ -16,6 +27,7 @@ groups = st.from_regex(r"[A-Za-z0-9_-]{1,40}", fullmatch=True)
 numbers = st.integers(0, 99_999)
 works = st.one_of(
     st.builds(AlignWork, st.builds(ChunkKey, groups, numbers)),
+    st.builds(RecalibrateWork, numbers),
     st.builds(CallWork, numbers),
     st.builds(SplitWork, groups),
     st.builds(StepWork, st.sampled_from(Step)),
@@ -39,6 +51,14 @@ def test_a_chunks_markers_are_parsed_back(group: str, number: int) -> None:
         ANALYSIS, Stage.CHECKPOINT, read_group=group, number=number
     )
     assert parse(naming.split_marker(ANALYSIS, group)) == MarkerRef(ANALYSIS, Stage.SPLIT, read_group=group)
+
+
+@given(number=numbers)
+def test_a_shards_markers_are_parsed_back_and_its_data_are_none(number: int) -> None:
+    recalibrated = MarkerRef(ANALYSIS, Stage.RECALIBRATED, number=number)
+    assert parse(naming.recalibrated_marker(ANALYSIS, number)) == recalibrated
+    assert parse(naming.called_marker(ANALYSIS, number)) == MarkerRef(ANALYSIS, Stage.CALLED, number=number)
+    assert parse(naming.recalibration_table(ANALYSIS, number)) is None
 
 
 @given(work=works, attempt=st.integers(0, 99))

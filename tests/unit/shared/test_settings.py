@@ -59,6 +59,7 @@ def test_the_defaults_are_these(monkeypatch: pytest.MonkeyPatch) -> None:
         "large_input_bytes": 256 * 1024**2,
         "large_read_group_bytes": 8 * 1024**3,
         "batch_pairs": 20_000,
+        "gatk_shard_bp": 25_000_000,
         "max_attempts": 4,
         "max_delivery_attempts": 12,
         "retry_seconds": 60,
@@ -128,6 +129,9 @@ def test_endpoints_with_an_identity_do_without_connection_strings(monkeypatch: p
 def test_a_task_gets_what_its_own_settings_need_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = settings(monkeypatch, BATCH_KEY="secret", COMPLETED_TOPIC_KEY="secret").worker_environment
     assert environment == {"DATA_STORAGE": "UseDevelopmentStorage=true"}
+    with_gatk = settings(monkeypatch, GATK_HOME="/jars").worker_environment
+    assert with_gatk == {**environment, "GATK_HOME": "/jars"}
+    monkeypatch.delenv("GATK_HOME")
     for name in NEEDED:
         monkeypatch.delenv(name)
     for name, value in environment.items():

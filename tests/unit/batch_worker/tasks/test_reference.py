@@ -18,15 +18,20 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoData:
     return make_demo_data(tmp_path_factory.mktemp("demo"), genome_bp=20_000, depth=1)
 
 
+def sources_of(demo: DemoData) -> BundleSources:
+    """All kinds; ClinVar's places are as good as any for known sites."""
+    return BundleSources(demo.fasta, demo.genes, demo.clinvar, (demo.clinvar,))
+
+
 @pytest.fixture(scope="module")
 def made(demo: DemoData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle")
-    make_bundle("demo", Assembly.OTHER, BundleSources(demo.fasta, demo.genes, demo.clinvar), folder)
+    make_bundle("demo", Assembly.OTHER, sources_of(demo), folder)
     return folder
 
 
 def test_the_same_sources_give_the_same_bundle(demo: DemoData, made: Path, tmp_path: Path) -> None:
-    make_bundle("demo", Assembly.OTHER, BundleSources(demo.fasta, demo.genes, demo.clinvar), tmp_path)
+    make_bundle("demo", Assembly.OTHER, sources_of(demo), tmp_path)
     assert (tmp_path / "manifest.json").read_bytes() == (made / "manifest.json").read_bytes()
 
 
@@ -37,7 +42,7 @@ def test_the_manifest_vouches_for_every_file_and_names_the_knowledge(made: Path)
         data = (made / file.path).read_bytes()
         assert (file.size, file.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert {file.role for file in manifest.files} == set(Role)
-    assert set(manifest.versions) == {"genes", "clinvar"}
+    assert set(manifest.versions) == {"genes", "clinvar", "known-sites-1"}
     assert sum(contig.length for contig in manifest.contigs) == 20_000
 
 

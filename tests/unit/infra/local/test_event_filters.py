@@ -185,6 +185,7 @@ def queues_of(container, name):
         ("work", "A/chunks/RG/00001.json", {"fan-out"}),
         ("work", "A/chunks/RG/split.json", {"fan-out"}),
         ("work", "A/aligned/RG/00001.json", {"fan-out"}),
+        ("work", "A/recalibrated/00001.json", {"fan-out"}),
         ("work", "A/called/00001.json", {"gather"}),
         ("work", "A/failed/call-00001.1.json", {"fail"}),
         ("work", "A/data/chunks/RG/00001.fastq.gz", set()),

@@ -12,10 +12,13 @@ from shared.domain.actions import Action, Close, ContinueSplit, OpenSplit, Recor
 from shared.domain.advance import RetryPolicy, advance, is_due_after
 from shared.domain.facts import Attempt, AttemptState, Facts
 from shared.domain.markers import FailureKind
-from shared.domain.work import AlignWork, CallWork, ChunkKey, SplitWork, Stage, Step, StepWork, Work
+from shared.domain.plan import Plan
+from shared.domain.work import AlignWork, CallWork, ChunkKey, RecalibrateWork, SplitWork, Stage, Step, StepWork, Work
 from tests.factories import NOON, make_failure, make_plan
 
 PLAN = make_plan(groups=("L1", "L2"))
+GATK = make_plan(groups=("L1", "L2"), options={"caller": "gatk"}, gatk_shard_bp=500)
+UNRECALIBRATED = make_plan(groups=("L1", "L2"), options={"caller": "gatk", "recalibrate": False}, gatk_shard_bp=500)
 SHARDS = frozenset(range(len(PLAN.shards)))
 C = ChunkKey
 ALL = frozenset({C("L1", 0), C("L1", 1), C("L2", 0)})
@@ -53,6 +56,23 @@ def test_calling_waits_for_the_end_of_the_split_even_when_every_chunk_so_far_is_
 def test_every_shard_is_called_once_all_is_aligned() -> None:
     facts = Facts(chunks=ALL, splits=SPLITS, aligned=ALL, called=frozenset({1}))
     assert steps(facts) == [SubmitTask(CallWork(shard), 0) for shard in sorted(SHARDS - {1})]
+
+
+def test_with_gatk_calling_waits_for_the_recalibration_of_every_shard() -> None:
+    facts = Facts(chunks=ALL, splits=SPLITS, aligned=ALL)
+    every = [SubmitTask(RecalibrateWork(shard), 0) for shard in sorted(SHARDS)]
+    assert advance(GATK, facts, NOON) == every
+    assert all(is_due_after(action, Stage.ALIGNED, C("L2", 0)) for action in every)
+    some = dataclasses.replace(facts, recalibrated=frozenset({0}))
+    assert advance(GATK, some, NOON) == [SubmitTask(RecalibrateWork(shard), 0) for shard in sorted(SHARDS - {0})]
+    calls = advance(GATK, dataclasses.replace(facts, recalibrated=SHARDS), NOON)
+    assert calls == [SubmitTask(CallWork(shard), 0) for shard in sorted(SHARDS)]
+    assert all(is_due_after(action, Stage.RECALIBRATED) for action in calls)
+
+
+def test_with_gatk_nothing_is_recalibrated_when_the_order_says_so() -> None:
+    facts = Facts(chunks=ALL, splits=SPLITS, aligned=ALL)
+    assert advance(UNRECALIBRATED, facts, NOON) == [SubmitTask(CallWork(shard), 0) for shard in sorted(SHARDS)]
 
 
 @pytest.mark.parametrize(
@@ -192,6 +212,9 @@ class World:
             case SubmitTask(AlignWork(chunk) as work, attempt):
                 self.submitted.append((work, attempt))
                 self.set(Stage.ALIGNED, chunk, aligned=facts.aligned | {chunk})
+            case SubmitTask(RecalibrateWork(shard) as work, attempt):
+                self.submitted.append((work, attempt))
+                self.set(Stage.RECALIBRATED, None, recalibrated=facts.recalibrated | {shard})
             case SubmitTask(CallWork(shard) as work, attempt):
                 self.submitted.append((work, attempt))
                 self.set(Stage.CALLED, None, called=facts.called | {shard})
@@ -201,7 +224,11 @@ class World:
                 assert isinstance(action, Close), action
 
 
+PLANS = st.sampled_from([PLAN, GATK, UNRECALIBRATED])
+
+
 @given(
+    plan=PLANS,
     chunks=st.fixed_dictionaries({"L1": st.integers(1, 4), "L2": st.integers(1, 3)}),
     seed=st.integers(0, 2**32),
     lost=st.floats(0, 0.5),
@@ -209,7 +236,7 @@ class World:
 )
 @settings(max_examples=200, deadline=None)
 def test_events_lost_doubled_and_out_of_order_always_end_with_every_unit_done(
-    chunks: dict[str, int], seed: int, lost: float, doubled: float
+    plan: Plan, chunks: dict[str, int], seed: int, lost: float, doubled: float
 ) -> None:
     dice = random.Random(seed)
     world = World(chunks)
@@ -221,9 +248,9 @@ def test_events_lost_doubled_and_out_of_order_always_end_with_every_unit_done(
             if dice.random() < lost:
                 continue
             stage, chunk, work = event
-            actions = [a for a in advance(PLAN, world.facts, NOON) if is_due_after(a, stage, chunk, work)]
+            actions = [a for a in advance(plan, world.facts, NOON) if is_due_after(a, stage, chunk, work)]
         else:
-            actions = advance(PLAN, world.facts, NOON)  # the timer
+            actions = advance(plan, world.facts, NOON)  # the timer
             if actions == [Close()]:
                 break
         for action in actions[: dice.randint(0, len(actions))] if dice.random() < 0.1 else actions:
@@ -231,17 +258,22 @@ def test_events_lost_doubled_and_out_of_order_always_end_with_every_unit_done(
     assert world.facts.results == {Stage.GATHERED, Stage.ANNOTATED, Stage.DELIVERED, Stage.ARCHIVED}
     assert world.facts.aligned == {C(g, n) for g, count in chunks.items() for n in range(count)}
     assert world.facts.called == SHARDS
+    assert world.facts.recalibrated == (SHARDS if plan is GATK else frozenset())
     assert {attempt for _, attempt in world.submitted} == {0}
 
 
-@given(chunks=st.fixed_dictionaries({"L1": st.integers(1, 4), "L2": st.integers(1, 3)}), seed=st.integers(0, 2**32))
+@given(
+    plan=PLANS,
+    chunks=st.fixed_dictionaries({"L1": st.integers(1, 4), "L2": st.integers(1, 3)}),
+    seed=st.integers(0, 2**32),
+)
 @settings(max_examples=100, deadline=None)
-def test_without_lost_events_the_timer_is_never_needed(chunks: dict[str, int], seed: int) -> None:
+def test_without_lost_events_the_timer_is_never_needed(plan: Plan, chunks: dict[str, int], seed: int) -> None:
     dice = random.Random(seed)
     world = World(chunks)
     while world.events:
         stage, chunk, work = world.events.pop(dice.randrange(len(world.events)))
-        for action in advance(PLAN, world.facts, NOON):
+        for action in advance(plan, world.facts, NOON):
             if is_due_after(action, stage, chunk, work):
                 world.apply(action)
     assert Stage.ARCHIVED in world.facts.results

@@ -66,7 +66,7 @@ def test_a_full_order_is_read_back_from_its_own_json() -> None:
         ({"files": ["x/NA00001_R1.fastq.gz"]}, "without a path, such as NA00001_S1_L001_R1_001.fastq.gz"),
         ({"files": ["NA00001.bam"]}, "`files` names 'NA00001.bam'"),
         ({"files": ["a_R1.fq", "a_R1.fq"]}, "`files` names a file twice"),
-        ({"options": {"caller": "gatk"}}, "options.caller: Input should be 'bcftools'"),
+        ({"options": {"caller": "freebayes"}}, "options.caller: Input should be 'bcftools' or 'gatk'"),
         ({"schema_version": 2}, "schema_version: Input should be less than or equal to 1"),
     ],
 )

@@ -106,6 +106,16 @@ def test_a_sample_is_large_from_the_limit_on() -> None:
     assert not make_plan(large_input_bytes=2_001).is_large
 
 
+def test_where_gatk_is_cut_decides_its_results_and_the_layout_does_not() -> None:
+    gatk = {"caller": "gatk"}
+    wide, fine = (make_plan(options=gatk, gatk_shard_bp=1_000, shard_bp=shard_bp) for shard_bp in (1_000, 500))
+    assert wide.analysis == fine.analysis
+    assert wide.shards == fine.shards
+    other = make_plan(options=gatk, gatk_shard_bp=500)
+    assert len(other.shards) > len(wide.shards)
+    assert other.analysis != wide.analysis
+
+
 def test_the_shards_of_a_plan_follow_its_layout() -> None:
     plan = make_plan(contigs=(("chr1", 1_000), ("chr2", 600)), shard_bp=500)
     assert [shard.length for shard in plan.shards] == [500, 500, 500, 100]

@@ -38,6 +38,14 @@ def test_the_stage_follows_from_the_markers(facts: dict[str, Any], stage: str) -
     assert progress_of(PLAN, dataclasses.replace(Facts(), **facts)).stage == stage
 
 
+def test_an_analysis_with_gatk_is_recalibrated_before_it_is_called() -> None:
+    plan = make_plan(groups=("L1", "L2"), options={"caller": "gatk"}, gatk_shard_bp=500)
+    facts = Facts(chunks=ALL, splits=SPLITS, aligned=ALL, recalibrated=frozenset({0}))
+    assert (progress_of(plan, facts).stage, progress_of(plan, facts).recalibrated) == ("recalibrating", 1)
+    assert progress_of(plan, dataclasses.replace(facts, recalibrated=SHARDS)).stage == "calling"
+    assert progress_of(plan, dataclasses.replace(facts, recalibrated=SHARDS, called=SHARDS)).stage == "gathering"
+
+
 def test_the_total_of_chunks_is_not_known_before_the_last_split_has_ended() -> None:
     assert progress_of(PLAN, Facts(chunks=ALL, splits={"L1": 2})).chunks_total is None
     assert progress_of(PLAN, Facts(chunks=ALL, splits=SPLITS)).chunks_total == 3

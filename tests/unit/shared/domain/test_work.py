@@ -4,12 +4,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.work import RESULT_STAGES, AlignWork, CallWork, ChunkKey, SplitWork, Step, StepWork, Work, parse_work
+from shared.domain.work import (
+    RESULT_STAGES,
+    AlignWork,
+    CallWork,
+    ChunkKey,
+    RecalibrateWork,
+    SplitWork,
+    Step,
+    StepWork,
+    Work,
+    parse_work,
+)
 from shared.errors import PermanentError
 
 groups = st.from_regex(r"[A-Za-z0-9_-]{1,40}", fullmatch=True)
 works = st.one_of(
     st.builds(AlignWork, st.builds(ChunkKey, groups, st.integers(0, 99_999))),
+    st.builds(RecalibrateWork, st.integers(0, 99_999)),
     st.builds(CallWork, st.integers(0, 99_999)),
     st.builds(SplitWork, groups),
     st.builds(StepWork, st.sampled_from(Step)),

@@ -11,10 +11,12 @@ from shared import naming
 from shared.domain.ids import AnalysisId
 from shared.domain.markers import FailedMarker
 from shared.domain.plan import Layout, Plan, ResultSettings
+from shared.domain.reference import BundleFile, Role
 from shared.domain.work import Stage
 from shared.naming import Container
 from shared.steps.ingest import MAX_ORDER_BYTES, Drop, ingest, look_at_drop
 from tests.drops import SAMPLE, drop_fastq, drop_order, fastq_blob, install_bundle
+from tests.factories import make_manifest
 from tests.fakes import Killed, World
 
 SETTINGS = ResultSettings(batch_pairs=10)
@@ -276,6 +278,28 @@ def test_a_bundle_that_is_not_installed_is_named_with_those_that_are(world: Worl
     text = refusal(world).message
     assert "Reference bundle 'grch38' is not installed (installed: demo)" in text
     assert "Correct `reference` in the order, or install the bundle" in text
+
+
+def test_recalibration_on_a_bundle_without_known_sites_is_refused_and_calling_without_it_is_not(world: World) -> None:
+    drop_all(world, "L1")
+    drop_order(world.blobs, "L1", options={"caller": "gatk"})
+    look(world)
+    text = refusal(world).message
+    assert "reference bundle 'demo' has no known sites" in text
+    assert "`./run reference make --known-sites`" in text
+    assert "set `recalibrate` to false" in text
+    drop_order(world.blobs, "L1", options={"caller": "gatk", "recalibrate": False})
+    assert look(world).plan is not None
+
+
+def test_recalibration_on_a_bundle_with_known_sites_is_planned(world: World) -> None:
+    files = (*make_manifest().files, BundleFile(path="k.vcf.gz", role=Role.KNOWN_SITES, size=1, sha256="0" * 64))
+    world.blobs.put(naming.manifest_blob("demo"), make_manifest(files=files).to_json())
+    drop_all(world, "L1")
+    drop_order(world.blobs, "L1", options={"caller": "gatk"})
+    plan = look(world).plan
+    assert plan is not None
+    assert plan.order.options.recalibrates
 
 
 def test_a_bundle_installed_after_the_refusal_starts_the_same_drop(world: World) -> None:

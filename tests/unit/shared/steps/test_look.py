@@ -48,6 +48,7 @@ def test_every_kind_of_marker_is_a_fact(world: World) -> None:
         naming.checkpoint_blob(PLAN.analysis, "L1", 12),
         naming.checkpoint_blob(PLAN.analysis, "L1", 3),
         naming.chunk_marker(PLAN.analysis, C("L1", 0)),
+        naming.recalibrated_marker(PLAN.analysis, 6),
         naming.called_marker(PLAN.analysis, 7),
         naming.result_marker(PLAN.sample, PLAN.analysis, Stage.GATHERED),
     )
@@ -59,6 +60,7 @@ def test_every_kind_of_marker_is_a_fact(world: World) -> None:
         chunks=frozenset({C("L1", 0), C("L2", 0), C("L2", 1)}),
         splits={"L2": 2},
         aligned=frozenset({C("L2", 0), C("L2", 1)}),
+        recalibrated=frozenset({6}),
         called=frozenset({7}),
         results=frozenset({Stage.GATHERED}),
         failures=(failure,),

@@ -40,6 +40,7 @@ def test_every_planned_analysis_is_listed_with_its_stage_and_counts(world: World
         "chunks": 2,
         "chunks_total": None,
         "aligned": 2,
+        "recalibrated": 0,
         "called": 0,
         "shards": len(PLAN.shards),
         "failures": 0,
