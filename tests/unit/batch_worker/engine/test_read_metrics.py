@@ -48,7 +48,7 @@ def test_cuts_leave_the_sums_as_they_are(world, reference, whole: Outcome, tmp_p
     )
     total: Counter[str] = Counter()
     for summary in cut.called:
-        total.update(summary.group_duplicates)
+        total.update(summary.reads.group_duplicates)
     assert total == whole.called[0].group_duplicates
 
 
