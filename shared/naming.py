@@ -236,6 +236,8 @@ class Result(StrEnum):
     QC = "qc.json"
     BUNDLE = "fhir.json"
     REPORT = "report.html"
+    HELD_BUNDLE = "held.fhir.json"
+    HELD_REPORT = "held.report.html"
 
 
 def results_folder(sample: str, analysis: AnalysisId) -> str:

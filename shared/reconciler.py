@@ -20,7 +20,7 @@ from shared.domain.ids import AnalysisId
 from shared.domain.markers import Checkpoint, FailedMarker, FailureKind, FailureRecord
 from shared.domain.plan import Plan
 from shared.domain.report_case import Laboratory
-from shared.domain.work import SplitWork, Stage, Step, Work
+from shared.domain.work import SplitWork, Stage, Step, StepWork, Work
 from shared.errors import PermanentError
 from shared.naming import BlobRef, Container, MarkerRef, Queue
 from shared.ports import Notice, Services, TaskRequest
@@ -127,13 +127,15 @@ class Reconciler:
         quiet = (now - (facts.newest or plan.received)).total_seconds()
         if quiet < self._settings.stalled_seconds and not facts.failures and Stage.ARCHIVED not in facts.results:
             return
+        if Stage.HELD in facts.results and not self._advance(plan, facts):
+            return  # It waits for a person, perhaps for days: Batch need not be asked.
         facts = read_facts(plan, self._services.blobs, self._services.tasks)
         actions = self._advance(plan, facts)
         self._submit(plan, [action for action in actions if isinstance(action, SubmitTask)])
         for action in actions:
             log.info("analysis %s: timer applies %s", analysis, type(action).__name__)
             if isinstance(action, ContinueSplit | RunStep):
-                self._services.hints.send(*_hint(plan, action))
+                self._services.hints.send(*_hint(plan, facts, action))
             elif not isinstance(action, SubmitTask):
                 self._apply(plan, action)
 
@@ -177,7 +179,7 @@ class Reconciler:
         """Do long work in this function, claimed, so that a doubled event does not do it twice."""
         work: Work = SplitWork(action.read_group) if isinstance(action, ContinueSplit) else action.work
         attempt = sum(1 for record in facts.failures if record.work == str(work))
-        with self._services.blobs.claim(naming.claim_blob(plan.analysis, work)) as is_mine:
+        with self._services.blobs.claim(naming.claim_blob(plan.analysis, _claimed(work))) as is_mine:
             if not is_mine:
                 log.info("analysis %s: %s is in hand elsewhere", plan.analysis, work)
                 return
@@ -228,13 +230,24 @@ class Reconciler:
                 case Step.DELIVER:
                     from shared.steps.deliver import deliver
 
-                    laboratory = Laboratory(self._settings.laboratory_name, self._settings.laboratory_system)
-                    deliver(plan, services, laboratory=laboratory, fhir_base=str(self._settings.fhir_url))
+                    deliver(plan, services, laboratory=self._laboratory, fhir_base=str(self._settings.fhir_url))
+                case Step.HOLD:
+                    from shared.steps.hold import hold
+
+                    hold(plan, services, laboratory=self._laboratory, fhir_base=str(self._settings.fhir_url))
+                case Step.REJECT:
+                    from shared.steps.hold import reject
+
+                    reject(plan, services, laboratory=self._laboratory, fhir_base=str(self._settings.fhir_url))
                 case Step.ARCHIVE:
                     from shared.steps.archive import archive
 
                     archive(plan, services, self._settings.landing_tier)
                     services.blobs.remove(naming.open_entry(plan.analysis))
+
+    @property
+    def _laboratory(self) -> Laboratory:
+        return Laboratory(self._settings.laboratory_name, self._settings.laboratory_system)
 
     # --- failures ------------------------------------------------------------------------------------------
 
@@ -279,7 +292,17 @@ class Reconciler:
         )
 
 
-def _hint(plan: Plan, action: ContinueSplit | RunStep) -> tuple[Queue, BlobRef]:
+def _claimed(work: Work) -> Work:
+    """What is claimed for a unit of work.
+
+    Holding, delivering and rejecting write the same report, so one claim keeps a late hold from overwriting a final
+    report: whoever gets it looks again at the markers.
+    """
+    is_report = isinstance(work, StepWork) and work.step in {Step.HOLD, Step.REJECT}
+    return StepWork(Step.DELIVER) if is_report else work
+
+
+def _hint(plan: Plan, facts: Facts, action: ContinueSplit | RunStep) -> tuple[Queue, BlobRef]:
     """The queue of the function that does the work, and the blob whose event starts it."""
     if isinstance(action, ContinueSplit):
         return Queue.SPLIT, naming.checkpoint_blob(plan.analysis, action.read_group, action.next_chunk)
@@ -288,10 +311,13 @@ def _hint(plan: Plan, action: ContinueSplit | RunStep) -> tuple[Queue, BlobRef]:
             return Queue.GATHER, naming.called_marker(plan.analysis, 0)
         case Step.ANNOTATE:
             return Queue.ANNOTATE, naming.result_marker(plan.sample, plan.analysis, Stage.GATHERED)
-        case Step.DELIVER:
+        case Step.DELIVER | Step.HOLD:
             return Queue.DELIVER, naming.result_marker(plan.sample, plan.analysis, Stage.ANNOTATED)
+        case Step.REJECT:
+            return Queue.DELIVER, naming.result_marker(plan.sample, plan.analysis, Stage.DECIDED)
         case Step.ARCHIVE:
-            return Queue.ARCHIVE, naming.result_marker(plan.sample, plan.analysis, Stage.DELIVERED)
+            ended = Stage.REJECTED if Stage.REJECTED in facts.results else Stage.DELIVERED
+            return Queue.ARCHIVE, naming.result_marker(plan.sample, plan.analysis, ended)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from shared.domain.actions import (
 )
 from shared.domain.facts import AttemptState, Facts
 from shared.domain.ids import AnalysisId
-from shared.domain.markers import FailureKind, FailureRecord
+from shared.domain.markers import Decision, FailureKind, FailureRecord
 from shared.domain.plan import Plan
 from shared.domain.work import (
     AlignWork,
@@ -61,7 +61,7 @@ class RetryPolicy:
 
     def is_last(self, failure: FailureRecord) -> bool:
         """Whether there is no further attempt after this one."""
-        is_delivery = failure.work in {Step.DELIVER, Step.ARCHIVE}
+        is_delivery = failure.work in {Step.HOLD, Step.DELIVER, Step.REJECT, Step.ARCHIVE}
         return failure.attempt + 1 >= (self.max_delivery_attempts if is_delivery else self.max_attempts)
 
 
@@ -102,14 +102,16 @@ def _final_failure(facts: Facts, retry: RetryPolicy) -> FailureRecord | None:
 
 def _needed(plan: Plan, facts: Facts) -> Iterator[Work]:
     """The units of work whose inputs are there and whose marker is not, in a fixed order."""
-    for done, step in (
-        (Stage.DELIVERED, Step.ARCHIVE),
-        (Stage.ANNOTATED, Step.DELIVER),
-        (Stage.GATHERED, Step.ANNOTATE),
-    ):
-        if done in facts.results:
+    if facts.results & {Stage.DELIVERED, Stage.REJECTED}:
+        yield StepWork(Step.ARCHIVE)
+        return
+    if Stage.ANNOTATED in facts.results:
+        if step := _release(facts):
             yield StepWork(step)
-            return
+        return
+    if Stage.GATHERED in facts.results:
+        yield StepWork(Step.ANNOTATE)
+        return
     shards = range(len(plan.shards))
     if facts.called.issuperset(shards):
         yield StepWork(Step.GATHER)
@@ -123,6 +125,19 @@ def _needed(plan: Plan, facts: Facts) -> Iterator[Work]:
         for shard in shards:
             if shard not in facts.called:
                 yield CallWork(shard)
+
+
+def _release(facts: Facts) -> Step | None:
+    """What becomes of annotated results; None while a held sample waits for its decision.
+
+    Gather writes `flagged` before `gathered`, so that whoever sees an annotated sample also sees whether it must be
+    held.
+    """
+    if facts.decision is Decision.REJECTED:
+        return Step.REJECT
+    if facts.decision is Decision.RELEASED or Stage.FLAGGED not in facts.results:
+        return Step.DELIVER
+    return None if Stage.HELD in facts.results else Step.HOLD
 
 
 def _all_aligned(plan: Plan, facts: Facts) -> bool:
@@ -207,7 +222,7 @@ def is_due_after(action: Action, stage: Stage, chunk: ChunkKey | None = None, wo
         case SplitWork():
             return stage is Stage.PLANNED
         case StepWork(step):
-            return stage is _BEFORE[step]
+            return stage in _BEFORE[step]
 
 
 def work_of(action: OpenSplit | ContinueSplit | SubmitTask | RunStep) -> Work:
@@ -216,8 +231,10 @@ def work_of(action: OpenSplit | ContinueSplit | SubmitTask | RunStep) -> Work:
 
 
 _BEFORE = {
-    Step.GATHER: Stage.CALLED,
-    Step.ANNOTATE: Stage.GATHERED,
-    Step.DELIVER: Stage.ANNOTATED,
-    Step.ARCHIVE: Stage.DELIVERED,
+    Step.GATHER: {Stage.CALLED},
+    Step.ANNOTATE: {Stage.GATHERED},
+    Step.HOLD: {Stage.ANNOTATED},
+    Step.DELIVER: {Stage.ANNOTATED, Stage.DECIDED},
+    Step.REJECT: {Stage.DECIDED},
+    Step.ARCHIVE: {Stage.DELIVERED, Stage.REJECTED},
 }

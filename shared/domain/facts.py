@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum, unique
 
-from shared.domain.markers import FailureRecord
+from shared.domain.markers import Decision, FailureRecord
 from shared.domain.work import ChunkKey, Stage
 
 
@@ -43,6 +43,7 @@ class Facts:
         aligned: Chunks that are aligned.
         called: Shards that are called.
         results: Stages of the results that are reached.
+        decision: What was decided on a held analysis; None when nothing was.
         failures: Failure records, in no order.
         attempts: Batch tasks by (work name, attempt); None when Batch was not asked.
         newest: When the newest marker was written, UTC; None without markers.
@@ -54,6 +55,7 @@ class Facts:
     aligned: frozenset[ChunkKey] = frozenset()
     called: frozenset[int] = frozenset()
     results: frozenset[Stage] = frozenset()
+    decision: Decision | None = None
     failures: tuple[FailureRecord, ...] = ()
     attempts: Mapping[tuple[str, int], Attempt] | None = None
     newest: datetime | None = None

@@ -9,9 +9,10 @@ from pathlib import Path
 from shared import naming
 from shared.domain.ids import canonical_json
 from shared.domain.ledger import balance, check_reads, check_shards
-from shared.domain.markers import AlignedMarker, CalledMarker, GatheredMarker, OutputFile
+from shared.domain.markers import AlignedMarker, CalledMarker, FlaggedMarker, GatheredMarker, OutputFile
 from shared.domain.plan import Plan
 from shared.domain.qc import QcMetric, summarise
+from shared.domain.thresholds import Missed, in_force, missed_limits
 from shared.domain.work import Stage
 from shared.naming import Result
 from shared.ports import BlobStore
@@ -54,8 +55,9 @@ def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch:
     )
     primary = sum(marker.primary for marker in called.values())
     metrics = summarise(pairs, _summed(aligned.values()), _summed(called.values()), vcf.records)
+    missed = missed_limits(metrics, plan.limits)
     qc = scratch / "qc.json"
-    qc.write_bytes(canonical_json(_document(plan, metrics)))
+    qc.write_bytes(canonical_json(_document(plan, metrics, missed)))
     outputs = _upload(
         plan,
         {
@@ -69,6 +71,10 @@ def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch:
         },
         blobs,
     )
+    if missed:
+        # Before the marker of the stage: whoever goes on from there must see it.
+        flagged = FlaggedMarker(analysis=plan.analysis, sample=plan.sample, missed=missed)
+        blobs.create(naming.result_marker(plan.sample, plan.analysis, Stage.FLAGGED), flagged.to_json())
     marker = GatheredMarker(
         analysis=plan.analysis,
         pairs=pairs,
@@ -113,10 +119,13 @@ def _summed(markers: Iterable[AlignedMarker | CalledMarker]) -> Counter[str]:
     return total
 
 
-def _document(plan: Plan, metrics: Mapping[str, QcMetric]) -> dict[str, object]:
+def _document(plan: Plan, metrics: Mapping[str, QcMetric], missed: tuple[Missed, ...]) -> dict[str, object]:
     return {
         "schema_version": 1,
         "analysis": plan.analysis,
         "sample": plan.sample,
         "metrics": {name: {"value": metric.value, "unit": metric.unit} for name, metric in metrics.items()},
+        "limits": {name: limit.model_dump(mode="json") for name, limit in in_force(plan.limits).items()},
+        "verdict": "missed" if missed else "kept",
+        "missed": [str(one) for one in missed],
     }

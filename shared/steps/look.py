@@ -7,7 +7,15 @@ from datetime import datetime
 from shared import naming
 from shared.domain.facts import Attempt, AttemptState, Facts
 from shared.domain.ids import AnalysisId
-from shared.domain.markers import AlignedMarker, CalledMarker, ChunkMarker, FailureRecord, SplitMarker
+from shared.domain.markers import (
+    AlignedMarker,
+    CalledMarker,
+    ChunkMarker,
+    DecidedMarker,
+    Decision,
+    FailureRecord,
+    SplitMarker,
+)
 from shared.domain.plan import Plan
 from shared.domain.work import RESULT_STAGES, ChunkKey, Stage
 from shared.naming import Container, MarkerRef
@@ -59,6 +67,7 @@ def read_facts(plan: Plan, blobs: BlobStore, tasks: TaskRunner | None = None) ->
         aligned=frozenset(ref.chunk for ref in refs if ref.stage is Stage.ALIGNED),
         called=frozenset(ref.number for ref in refs if ref.stage is Stage.CALLED),
         results=frozenset(ref.stage for ref in refs if ref.stage in RESULT_STAGES),
+        decision=_decision(plan, refs, blobs),
         failures=_failures(plan, refs, blobs),
         attempts=attempts,
         newest=newest,
@@ -81,6 +90,13 @@ def _splits(plan: Plan, refs: Iterable[MarkerRef], blobs: BlobStore) -> Mapping[
         for ref in refs
         if ref.stage is Stage.SPLIT
     }
+
+
+def _decision(plan: Plan, refs: Iterable[MarkerRef], blobs: BlobStore) -> Decision | None:
+    if not any(ref.stage is Stage.DECIDED for ref in refs):
+        return None
+    data = blobs.read(naming.result_marker(plan.sample, plan.analysis, Stage.DECIDED))
+    return DecidedMarker.model_validate_json(data).decision
 
 
 def _failures(plan: Plan, refs: Iterable[MarkerRef], blobs: BlobStore) -> tuple[FailureRecord, ...]:
