@@ -31,6 +31,7 @@ class FileRole(StrEnum):
     STUDIED_REGIONS = "studied-regions"
     CALLED_REGIONS = "called-regions"
     UNCALLED_REGIONS = "uncalled-regions"
+    QUALITY = "quality"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +158,12 @@ class ReportCase:
     decision: DecidedMarker | None = None
 
     def __post_init__(self) -> None:
-        if self.standing is not Standing.FINAL and (self.findings or self.withheld or self.files):
+        results = [file for file in self.files if file.role is not FileRole.QUALITY]
+        if self.standing is not Standing.FINAL and (self.findings or self.withheld or results):
             raise LedgerError(
                 f"Analysis {self.plan.analysis} is {self.standing.lower()}, and its report holds "
-                f"{len(self.findings) + len(self.withheld)} variants and {len(self.files)} files; it must hold none."
+                f"{len(self.findings) + len(self.withheld)} variants and {len(results)} files of results; it must "
+                "hold none."
             )
         if self.issued.tzinfo is None:
             raise PermanentError(

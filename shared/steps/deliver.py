@@ -79,7 +79,10 @@ def deliver(plan: Plan, services: Services, *, laboratory: Laboratory, fhir_base
         issued=decision.decided if decision else annotated.ended,
         laboratory=laboratory,
         fhir_base=fhir_base.rstrip("/"),
-        files=_data_files(plan, (*gathered.outputs, *annotated.outputs), sha1, services, annotated),
+        files=(
+            *_data_files(plan, (*gathered.outputs, *annotated.outputs), sha1, services, annotated),
+            *([quality_file(plan, gathered, services)] if flagged else []),
+        ),
         tools=tools,
         missed=flagged.missed if flagged else (),
         decision=decision,
@@ -193,6 +196,21 @@ def _data_files(
             )
         )
     return tuple(files)
+
+
+def quality_file(plan: Plan, gathered: GatheredMarker, services: Services) -> DataFile:
+    """The file of quality figures, for the report of a sample that missed its limits."""
+    ref = naming.result_blob(plan.sample, plan.analysis, Result.QC)
+    data = services.blobs.read(ref)
+    return DataFile(
+        role=FileRole.QUALITY,
+        url=services.blobs.url(ref),
+        title=ref.name.rpartition("/")[2],
+        content_type="application/json",
+        size=len(data),
+        sha1=base64.b64encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode(),
+        created=gathered.ended,
+    )
 
 
 def upload_result(plan: Plan, result: Result, data: bytes, services: Services) -> OutputFile:

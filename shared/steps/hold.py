@@ -27,7 +27,7 @@ from shared.lake.rows import qc_table
 from shared.naming import Result
 from shared.ports import Notice, Services
 from shared.report.page import render_page
-from shared.steps.deliver import quality_of, read_qc, read_release, upload_result
+from shared.steps.deliver import quality_file, quality_of, read_qc, read_release, upload_result
 from shared.steps.meter import Meter
 
 HELD_NOTICE = "org.fastq2fhir.analysis.held"
@@ -108,6 +108,7 @@ def _case(
         issued=decision.decided if decision else annotated.ended,
         laboratory=laboratory,
         fhir_base=fhir_base.rstrip("/"),
+        files=(quality_file(plan, gathered, services),),
         tools=tools,
         missed=flagged.missed,
         decision=decision,
