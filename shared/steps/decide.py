@@ -46,8 +46,8 @@ class DecisionRequest(Document):
     ]
     reason: Annotated[
         str,
-        BeforeValidator(_one_line),
         StringConstraints(min_length=3, max_length=1000),
+        BeforeValidator(_one_line),
         Field(description="Why; the report shows it, so it must hold nothing of other patients"),
     ]
 
