@@ -18,17 +18,21 @@ LIMIT_SECONDS = 120
 TABLES = ("samples", "variants", "findings")
 
 
-def drop_held(running: Running, sample: str, folder: Path) -> str:
-    """Drop a sample that cannot reach its limit, and wait until it is held; its analysis."""
-    files = rename_sample(running.data, sample, folder)
-    order = json.loads(files[-1].read_text())
-    order["qc"] = {"mean_depth": {"min": 1000}}
-    files[-1].write_text(json.dumps(order))
-    running.lab.drop(sample, files)
-    analysis = wait_for_plan(running.lab, sample, running.stack.check)
-    with pytest.raises(PermanentError, match=r"is held: The mean depth .* at least 1000 is required"):
-        watch(running.lab, analysis, running.stack.check, LIMIT_SECONDS)
-    return analysis
+@pytest.fixture(scope="module")
+def held(running: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Two samples that cannot reach their limit, dropped together and held; analysis by sample."""
+    for sample in ("HELD1", "HELD2"):
+        files = rename_sample(running.data, sample, tmp_path_factory.mktemp("drop"))
+        order = json.loads(files[-1].read_text())
+        order["qc"] = {"mean_depth": {"min": 1000}}
+        files[-1].write_text(json.dumps(order))
+        running.lab.drop(sample, files)
+    analyses = {}
+    for sample in ("HELD1", "HELD2"):
+        analyses[sample] = wait_for_plan(running.lab, sample, running.stack.check)
+        with pytest.raises(PermanentError, match=r"is held: The mean depth .* at least 1000 is required"):
+            watch(running.lab, analyses[sample], running.stack.check, LIMIT_SECONDS)
+    return analyses
 
 
 def decide(running: Running, analysis: str, what: str, **body: str) -> httpx.Response:
@@ -58,13 +62,15 @@ def rows_of(running: Running, analysis: str) -> dict[str, int]:
     return {table: len(lake.rows(table, analysis)) for table in (*TABLES, "qc")}
 
 
-def test_a_held_sample_shows_no_result_until_it_is_released(running: Running, tmp_path: Path) -> None:
-    analysis = drop_held(running, "HELD1", tmp_path)
-    held = report_of(running, "HELD1", analysis, "held")
-    assert held["status"] == "registered"
-    assert "result" not in held
-    assert "conclusionCode" not in held
-    assert "The mean depth (reads per base) is" in held["conclusion"]
+def test_a_held_sample_shows_no_result_until_it_is_released(
+    running: Running, held: dict[str, str], tmp_path: Path
+) -> None:
+    analysis = held["HELD1"]
+    early = report_of(running, "HELD1", analysis, "held")
+    assert early["status"] == "registered"
+    assert "result" not in early
+    assert "conclusionCode" not in early
+    assert "The mean depth (reads per base) is" in early["conclusion"]
     assert observations_of(running, analysis) == 0
     rows = rows_of(running, analysis)
     assert rows.pop("qc") > 0
@@ -74,6 +80,8 @@ def test_a_held_sample_shows_no_result_until_it_is_released(running: Running, tm
     assert (status["stage"], status["decision"]) == ("held", None)
     running.lab.fetch_results("HELD1", analysis, tmp_path / "held")
     assert not (tmp_path / "held" / "HELD1.report.html").exists()
+    figures = json.loads((tmp_path / "held" / "HELD1.qc.json").read_text())
+    assert (figures["verdict"], figures["limits"]["mean_depth"]) == ("missed", {"min": 1000, "max": None})
     assert "no result is released" in (tmp_path / "held" / "HELD1.held.report.html").read_text()
 
     assert decide(running, analysis, "release", reason="").status_code == httpx.codes.BAD_REQUEST
@@ -84,7 +92,7 @@ def test_a_held_sample_shows_no_result_until_it_is_released(running: Running, tm
     assert decide(running, analysis, "reject").status_code == httpx.codes.CONFLICT
 
     final = report_of(running, "HELD1", analysis, "delivered")
-    assert (final["id"], final["status"]) == (held["id"], "final")
+    assert (final["id"], final["status"]) == (early["id"], "final")
     assert final["result"]
     assert "Released by lab-director" in final["conclusion"]
     assert "The gene in question is covered deeply enough." in final["conclusion"]
@@ -94,9 +102,9 @@ def test_a_held_sample_shows_no_result_until_it_is_released(running: Running, tm
     assert "Quality limits missed" in (tmp_path / "final" / "HELD1.report.html").read_text()
 
 
-def test_a_rejected_sample_ends_with_a_cancelled_report(running: Running, tmp_path: Path) -> None:
-    analysis = drop_held(running, "HELD2", tmp_path)
-    held = report_of(running, "HELD2", analysis, "held")
+def test_a_rejected_sample_ends_with_a_cancelled_report(running: Running, held: dict[str, str]) -> None:
+    analysis = held["HELD2"]
+    early = report_of(running, "HELD2", analysis, "held")
     assert decide(running, analysis, "reject", reason="Too shallow, sequence again").status_code == httpx.codes.OK
     for _ in range(LIMIT_SECONDS * 5):
         running.stack.check()
@@ -108,7 +116,7 @@ def test_a_rejected_sample_ends_with_a_cancelled_report(running: Running, tmp_pa
     assert status["stage"] == "rejected"
     assert status["decision"]["reason"] == "Too shallow, sequence again"
     report = report_of(running, "HELD2", analysis, "rejected")
-    assert (report["id"], report["status"]) == (held["id"], "cancelled")
+    assert (report["id"], report["status"]) == (early["id"], "cancelled")
     assert "Reason: Too shallow, sequence again." in report["conclusion"]
     assert "result" not in report
     assert observations_of(running, analysis) == 0
