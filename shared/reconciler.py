@@ -74,15 +74,18 @@ class Reconciler:
                 that the retry policy takes over from the queue.
         """
         plan = read_plan(ref.analysis, self._services.blobs)
+        if ref.stage is Stage.RETRIED:
+            # The end of the round before, told late, may have taken it off the index.
+            self._services.blobs.create(naming.open_entry(plan.analysis), plan.sample.encode())
         facts = read_facts(plan, self._services.blobs)
         chunk = ref.chunk if ref.read_group else None
         actions = [action for action in self._advance(plan, facts) if is_due_after(action, ref.stage, chunk, ref.work)]
-        self._submit(plan, [action for action in actions if isinstance(action, SubmitTask)])
+        self._submit(plan, facts, [action for action in actions if isinstance(action, SubmitTask)])
         for action in actions:
             if isinstance(action, ContinueSplit | RunStep):
                 self._work(plan, facts, action, is_last_try=is_last_try)
             elif not isinstance(action, SubmitTask):
-                self._apply(plan, action)
+                self._apply(plan, facts, action)
         return actions
 
     def reconcile(self) -> int:
@@ -131,20 +134,20 @@ class Reconciler:
             return  # It waits for a person, perhaps for days: Batch need not be asked.
         facts = read_facts(plan, self._services.blobs, self._services.tasks)
         actions = self._advance(plan, facts)
-        self._submit(plan, [action for action in actions if isinstance(action, SubmitTask)])
+        self._submit(plan, facts, [action for action in actions if isinstance(action, SubmitTask)])
         for action in actions:
             log.info("analysis %s: timer applies %s", analysis, type(action).__name__)
             if isinstance(action, ContinueSplit | RunStep):
                 self._services.hints.send(*_hint(plan, facts, action))
             elif not isinstance(action, SubmitTask):
-                self._apply(plan, action)
+                self._apply(plan, facts, action)
 
     # --- applying ------------------------------------------------------------------------------------------
 
     def _advance(self, plan: Plan, facts: Facts) -> list[Action]:
         return advance(plan, facts, self._services.clock(), self._settings.retry_policy)
 
-    def _submit(self, plan: Plan, actions: list[SubmitTask]) -> None:
+    def _submit(self, plan: Plan, facts: Facts, actions: list[SubmitTask]) -> None:
         """Hand tasks to Batch, all in one call."""
         if not actions:
             return
@@ -159,10 +162,10 @@ class Reconciler:
             )
             for action in actions
         ]
-        self._services.tasks.submit(naming.job_id(plan.analysis), requests)
+        self._services.tasks.submit(naming.job_id(plan.analysis, facts.round), requests)
         log.info("analysis %s: %d tasks handed to Batch, first %s", plan.analysis, len(requests), requests[0].id)
 
-    def _apply(self, plan: Plan, action: OpenSplit | RecordFailure | Stop | Close) -> None:
+    def _apply(self, plan: Plan, facts: Facts, action: OpenSplit | RecordFailure | Stop | Close) -> None:
         blobs = self._services.blobs
         match action:
             case OpenSplit(read_group):
@@ -171,14 +174,14 @@ class Reconciler:
             case RecordFailure(record):
                 self._record(record)
             case Stop(record):
-                self._stop(plan, record)
+                self._stop(plan, facts, record)
             case Close():
                 blobs.remove(naming.open_entry(plan.analysis))
 
     def _work(self, plan: Plan, facts: Facts, action: ContinueSplit | RunStep, *, is_last_try: bool) -> None:
         """Do long work in this function, claimed, so that a doubled event does not do it twice."""
         work: Work = SplitWork(action.read_group) if isinstance(action, ContinueSplit) else action.work
-        attempt = sum(1 for record in facts.failures if record.work == str(work))
+        attempt = facts.next_attempt(str(work))
         with self._services.blobs.claim(naming.claim_blob(plan.analysis, _claimed(work))) as is_mine:
             if not is_mine:
                 log.info("analysis %s: %s is in hand elsewhere", plan.analysis, work)
@@ -265,7 +268,7 @@ class Reconciler:
         ref = naming.failure_record(record.analysis, record.work, record.attempt)
         self._services.blobs.create(ref, record.to_json())
 
-    def _stop(self, plan: Plan, record: FailureRecord) -> None:
+    def _stop(self, plan: Plan, facts: Facts, record: FailureRecord) -> None:
         marker = FailedMarker(
             analysis=plan.analysis,
             sample=plan.sample,
@@ -274,16 +277,16 @@ class Reconciler:
             detail=record.detail,
             failed=record.failed,
         )
-        self._services.tasks.finish(naming.job_id(plan.analysis), f"failed: {record.work}")
+        self._services.tasks.finish(naming.job_id(plan.analysis, facts.round), f"failed: {record.work}")
         # The notice first: after the marker nobody would send it again.
-        self._tell_failure(plan.analysis, record.work)
-        self._services.blobs.create(naming.result_marker(plan.sample, plan.analysis, Stage.FAILED), marker.to_json())
+        self._tell_failure(plan.analysis, record.work, facts.round)
+        self._services.blobs.create(naming.failed_marker(plan.sample, plan.analysis, facts.round), marker.to_json())
         self._services.blobs.remove(naming.open_entry(plan.analysis))
 
-    def _tell_failure(self, analysis: AnalysisId, work: str) -> None:
+    def _tell_failure(self, analysis: AnalysisId, work: str, round_number: int = 0) -> None:
         self._services.publisher.publish(
             Notice(
-                id=f"{analysis}-failed",
+                id=f"{analysis}-failed-{round_number}" if round_number else f"{analysis}-failed",
                 type=FAILED_NOTICE,
                 subject=f"analyses/{analysis}",
                 time=self._services.clock(),

@@ -54,15 +54,15 @@ class RetryPolicy:
     factor: int = 4
     max_delay_seconds: int = 3600
 
-    def ready_at(self, failure: FailureRecord) -> datetime:
-        """When the next attempt may begin."""
-        delay = self.first_delay_seconds * self.factor**failure.attempt
+    def ready_at(self, failure: FailureRecord, past: int = 0) -> datetime:
+        """When the next attempt may begin; `past` attempts were made before an operator's retry."""
+        delay = self.first_delay_seconds * self.factor ** (failure.attempt - past)
         return failure.failed + timedelta(seconds=min(delay, self.max_delay_seconds))
 
-    def is_last(self, failure: FailureRecord) -> bool:
-        """Whether there is no further attempt after this one."""
+    def is_last(self, failure: FailureRecord, past: int = 0) -> bool:
+        """Whether there is no further attempt after this one; `past` attempts do not count."""
         is_delivery = failure.work in {Step.HOLD, Step.DELIVER, Step.REJECT, Step.ARCHIVE}
-        return failure.attempt + 1 >= (self.max_delivery_attempts if is_delivery else self.max_attempts)
+        return failure.attempt + 1 - past >= (self.max_delivery_attempts if is_delivery else self.max_attempts)
 
 
 def advance(plan: Plan, facts: Facts, now: datetime, retry: RetryPolicy = RetryPolicy()) -> list[Action]:
@@ -95,7 +95,7 @@ def _final_failure(facts: Facts, retry: RetryPolicy) -> FailureRecord | None:
         if record.kind is FailureKind.PERMANENT:
             return record
     for record in in_order:
-        if retry.is_last(record):
+        if retry.is_last(record, facts.past.get(record.work, 0)):
             return record
     return None
 
@@ -152,11 +152,10 @@ def _all_aligned(plan: Plan, facts: Facts) -> bool:
 def _attempt(plan: Plan, facts: Facts, work: Work, now: datetime, retry: RetryPolicy) -> Iterator[Action]:
     """The action that brings a needed unit of work on, if any."""
     failed = [record for record in facts.failures if record.work == str(work)]
-    attempt = 0
+    attempt = facts.next_attempt(str(work))
     if failed:
         newest = max(failed, key=lambda record: record.attempt)
-        attempt = newest.attempt + 1
-        if now < retry.ready_at(newest):
+        if now < retry.ready_at(newest, facts.past.get(str(work), 0)):
             return
     if isinstance(work, SplitWork) and not _runs_on_batch(plan, work):
         checkpoint = facts.checkpoints.get(work.read_group)
@@ -206,6 +205,8 @@ def is_due_after(action: Action, stage: Stage, chunk: ChunkKey | None = None, wo
     """
     if isinstance(action, RecordFailure):
         return False
+    if stage is Stage.RETRIED:
+        return True
     if isinstance(action, Stop | Close):
         return stage in {Stage.FAILURE, Stage.ARCHIVED}
     if stage is Stage.FAILURE:

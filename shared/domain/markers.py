@@ -246,8 +246,27 @@ class FailureRecord(Document):
     failed: datetime
 
 
+class RetriedMarker(Document):
+    """An operator let a failed analysis be tried again: the failures before are past, what was done stays done.
+
+    Attributes:
+        round: Which retry, from 1.
+        past: Attempts by unit of work that the earlier rounds used up; the next ones are numbered from there.
+        by: Who asked for it: a staff id or a role of the laboratory.
+        reason: Why; for the laboratory.
+    """
+
+    schema_version: Annotated[int, Field(ge=1, le=1)] = 1
+    analysis: AnalysisId
+    round: Annotated[int, Field(ge=1)]
+    past: dict[str, int]
+    by: str
+    reason: str
+    retried: datetime
+
+
 class FailedMarker(Document):
-    """The analysis ended without results: `results/{sample}/{analysis}/failed.json`.
+    """The analysis ended without results: `results/{sample}/{analysis}/failed.json`, after a retry `failed.1.json`.
 
     Attributes:
         work: The unit of work that failed for good; `ingest` when the order itself was refused.

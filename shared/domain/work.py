@@ -30,6 +30,8 @@ class Stage(StrEnum):
     ARCHIVED = "archived"
     FAILURE = "failure"
     FAILED = "failed"
+    RETRIED = "retried"
+    """An operator let a failed analysis be tried again."""
 
 
 RESULT_STAGES = (

@@ -1,4 +1,4 @@
-"""An operator's decision on a held analysis: release it or reject it."""
+"""What an operator decides: to release or reject a held analysis, to try a failed one again."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
 from shared import naming
 from shared.domain.ids import AnalysisId, Document
-from shared.domain.markers import DecidedMarker, Decision
+from shared.domain.markers import DecidedMarker, Decision, RetriedMarker
 from shared.domain.plan import Plan
 from shared.domain.progress import progress_of
 from shared.domain.work import Stage
@@ -23,7 +23,7 @@ class UnknownAnalysisError(PermanentError):
 
 
 class DecisionConflictError(PermanentError):
-    """The analysis is not held, or something else was decided before."""
+    """The analysis is not in the state that the decision is about, or something else was decided before."""
 
 
 def _one_line(value: object) -> object:
@@ -69,7 +69,7 @@ def parse_request(body: bytes) -> DecisionRequest:
 
 
 def decide(
-    analysis: str, decision: Decision, request: DecisionRequest, blobs: BlobStore, clock: Callable[[], datetime]
+    analysis: str, request: DecisionRequest, decision: Decision, blobs: BlobStore, clock: Callable[[], datetime]
 ) -> DecidedMarker:
     """Release or reject a held analysis; what was decided, by this request or by an equal one before.
 
@@ -80,11 +80,7 @@ def decide(
         UnknownAnalysisError: There is no such analysis.
         DecisionConflictError: It is not held, or the other was decided before.
     """
-    known = re.fullmatch(r"[0-9a-f]{24}", analysis)
-    data = blobs.find(naming.plan_blob(AnalysisId(analysis))) if known else None
-    if data is None:
-        raise UnknownAnalysisError("GET /api/analyses lists the analyses and their ids.")
-    plan = Plan.model_validate_json(data)
+    plan = _plan(analysis, blobs)
     ref = naming.result_marker(plan.sample, plan.analysis, Stage.DECIDED)
     if (earlier := blobs.find(ref)) is None:
         facts = read_facts(plan, blobs)
@@ -116,3 +112,43 @@ def _not_held(stage: str, results: frozenset[Stage]) -> str:
     if Stage.FLAGGED in results:
         return f"The sample missed its quality limits and is about to be held (now: {stage}). Try again in a moment."
     return f"The analysis is not held (now: {stage}). Only a sample that missed its quality limits awaits a decision."
+
+
+def retry(analysis: str, request: DecisionRequest, blobs: BlobStore, clock: Callable[[], datetime]) -> RetriedMarker:
+    """Let a failed analysis be tried again: what is done stays, what failed gets as many attempts as at first.
+
+    For what failed from outside: a service that was away for longer than the attempts last, a setting that was wrong.
+    Bad input fails again; corrected files are a new analysis.
+
+    Raises:
+        UnknownAnalysisError: There is no such analysis.
+        DecisionConflictError: It has not failed, or is being tried again.
+    """
+    plan = _plan(analysis, blobs)
+    facts = read_facts(plan, blobs)
+    if Stage.FAILED not in facts.results:
+        raise DecisionConflictError(
+            f"The analysis has not failed (now: {progress_of(plan, facts).stage}); there is nothing to try again."
+        )
+    works = {record.work for record in facts.failures}
+    marker = RetriedMarker(
+        analysis=plan.analysis,
+        round=facts.round + 1,
+        past={**facts.past, **{work: facts.next_attempt(work) for work in works}},
+        by=request.by,
+        reason=request.reason,
+        retried=clock(),
+    )
+    # The index entry first: an analysis that goes on is always found by the timer.
+    blobs.create(naming.open_entry(plan.analysis), plan.sample.encode())
+    if not blobs.create(naming.retried_marker(plan.analysis, marker.round), marker.to_json()):
+        raise DecisionConflictError("Somebody else has just let the analysis be tried again.")
+    return marker
+
+
+def _plan(analysis: str, blobs: BlobStore) -> Plan:
+    known = re.fullmatch(r"[0-9a-f]{24}", analysis)
+    data = blobs.find(naming.plan_blob(AnalysisId(analysis))) if known else None
+    if data is None:
+        raise UnknownAnalysisError("GET /api/analyses lists the analyses and their ids.")
+    return Plan.model_validate_json(data)

@@ -28,6 +28,7 @@ from shared.naming import Result
 from shared.ports import Notice, Services
 from shared.report.page import render_page
 from shared.steps.deliver import quality_file, quality_of, read_qc, read_release, upload_result
+from shared.steps.look import read_round
 from shared.steps.meter import Meter
 
 HELD_NOTICE = "org.fastq2fhir.analysis.held"
@@ -49,7 +50,7 @@ def hold(plan: Plan, services: Services, *, laboratory: Laboratory, fhir_base: s
     flagged, _ = _read(plan, services)
     case, tools = _case(plan, services, flagged, None, laboratory, fhir_base)
     outputs, resources = _publish(case, services, Result.HELD_REPORT, Result.HELD_BUNDLE)
-    services.tasks.finish(naming.job_id(plan.analysis), "held")
+    services.tasks.finish(naming.job_id(plan.analysis, read_round(plan, services.blobs)), "held")
     # Before the marker: a notice that is lost would never be sent again.
     _tell(plan, services, HELD_NOTICE, "held", {"missed": [one.figure for one in flagged.missed]})
     marker = HeldMarker(analysis=plan.analysis, resources=resources, outputs=outputs, tools=tools, **meter.read())

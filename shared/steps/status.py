@@ -51,7 +51,7 @@ def analysis_status(analysis: str, blobs: BlobStore) -> dict[str, Any] | None:
     plan = Plan.model_validate_json(data)
     facts = read_facts(plan, blobs)
     folder = naming.results_folder(plan.sample, plan.analysis)
-    failed = blobs.find(naming.result_marker(plan.sample, plan.analysis, Stage.FAILED))
+    failed = blobs.find(naming.failed_marker(plan.sample, plan.analysis, facts.round))
     return {
         **_summary(plan, facts),
         "test": plan.order.test.display,
@@ -62,6 +62,7 @@ def analysis_status(analysis: str, blobs: BlobStore) -> dict[str, Any] | None:
             for record in facts.failures
         ],
         "failed": FailedMarker.model_validate_json(failed).message if failed else None,
+        "retries": facts.round,
         "missed_limits": _missed_limits(plan, facts, blobs),
         "decision": _decision(plan, facts, blobs),
         "results": [str(blob.ref) for blob in blobs.list(Container.RESULTS, folder)],

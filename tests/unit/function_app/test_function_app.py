@@ -294,8 +294,20 @@ def test_a_decision_on_a_held_analysis_is_taken_and_the_other_refused(
     assert "Deep enough" not in caplog.text
 
 
+def test_a_failed_analysis_is_tried_again_once_asked(world: World) -> None:
+    body = b'{"by": "ops", "reason": "The EHR is back."}'
+    open_analysis(world, PLAN)
+    assert post("retry-analysis", body)[0] == 409
+    world.blobs.create(naming.failed_marker(SAMPLE, PLAN.analysis, 0), b"{}")
+    assert post("retry-analysis", b"")[0] == 400
+    assert post("retry-analysis", body, "0" * 24)[0] == 404
+    status, retried = post("retry-analysis", body)
+    assert (status, retried["round"]) == (200, 1)
+    assert get("get-analysis", analysis=PLAN.analysis)[1]["retries"] == 1
+
+
 def test_a_decision_needs_a_function_key(fresh: dict[str, Any]) -> None:
-    for name in ("release-analysis", "reject-analysis"):
+    for name in ("release-analysis", "reject-analysis", "retry-analysis"):
         (trigger,) = [one for one in fresh["functions"][name] if one["type"] == "httpTrigger"]
         assert trigger["methods"] == ["POST"]
         assert str(trigger.get("authLevel", "FUNCTION")).upper().endswith("FUNCTION")

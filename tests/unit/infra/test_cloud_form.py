@@ -14,6 +14,7 @@ from shared.domain.ids import AnalysisId
 from shared.domain.work import ChunkKey, Stage
 from shared.naming import (
     DATA_CONTAINERS,
+    BlobRef,
     Container,
     Queue,
     aligned_part,
@@ -24,6 +25,7 @@ from shared.naming import (
     open_entry,
     plan_blob,
     result_marker,
+    retried_marker,
 )
 from shared.settings import DATA_CONNECTION, AppSettings
 from tests.unit.infra.bicep_reader import BicepFile, Declaration, read_bicep
@@ -190,13 +192,20 @@ def test_each_queue_of_the_chain_has_exactly_one_subscription() -> None:
     ],
 )
 def test_a_marker_of_the_results_reaches_the_queue_that_goes_on_from_it(stage: Stage, queues: list[Queue]) -> None:
-    ref = result_marker("NA1", AnalysisId("0" * 24), stage)
+    assert queues_of(result_marker("NA1", AnalysisId("0" * 24), stage)) == queues
+
+
+def test_a_retry_reaches_the_queue_of_failures() -> None:
+    assert queues_of(retried_marker(AnalysisId("0" * 24), 1)) == [Queue.FAIL]
+
+
+def queues_of(ref: BlobRef) -> list[Queue]:
     event = {
         "type": "Microsoft.Storage.BlobCreated",
         "subject": f"/blobServices/default/containers/{ref.container}/blobs/{ref.name}",
     }
     found = load_subscriptions(INFRA / "subscriptions.json")
-    assert [one.queue for one in found if one.filter.matches(event)] == [str(queue) for queue in queues]
+    return [Queue(one.queue) for one in found if one.filter.matches(event)]
 
 
 @pytest.mark.parametrize("entry", SUBSCRIPTIONS, ids=lambda entry: entry["name"])

@@ -15,7 +15,7 @@ from shared.domain.work import AlignWork, CallWork, ChunkKey, SplitWork, Stage, 
 from shared.errors import PermanentError, TransientError
 from shared.naming import Container, MarkerRef, Queue
 from shared.reconciler import FAILED_NOTICE, Reconciler
-from shared.steps.decide import DecisionRequest, decide
+from shared.steps.decide import DecisionRequest, decide, retry
 from tests.drops import (
     SAMPLE,
     app_settings,
@@ -222,7 +222,7 @@ def test_archiving_closes_the_analysis(world: World) -> None:
 
 def file_decision(world: World, decision: Decision) -> None:
     request = DecisionRequest(by="qa", reason="Because")
-    decide(PLAN.analysis, decision, request, world.blobs, world.clock)
+    decide(PLAN.analysis, request, decision, world.blobs, world.clock)
 
 
 def test_a_flagged_sample_is_held_then_waits_and_the_timer_does_not_ask_batch(
@@ -399,6 +399,79 @@ def test_the_last_attempt_ends_the_analysis(world: World) -> None:
     (action,) = on(world, Stage.FAILURE, work=ALIGN, number=3)
     assert isinstance(action, Stop)
     assert action.record.attempt == 3
+
+
+# --- an operator's retry -----------------------------------------------------------------------------------
+
+
+def try_again(world: World) -> None:
+    retry(PLAN.analysis, DecisionRequest(by="ops", reason="It is back"), world.blobs, world.clock)
+
+
+def test_what_failed_is_tried_again_in_a_job_of_its_own_and_old_failures_are_past(world: World) -> None:
+    world.blobs.create(naming.chunk_marker(PLAN.analysis, C("L1", 0)), b"{}")
+    for attempt in range(4):
+        file_failure(world, ALIGN, attempt=attempt)
+    on(world, Stage.FAILURE, work=ALIGN, number=3)
+    assert on(world, Stage.CHUNK, read_group="L1", number=0) == []
+    try_again(world)
+    assert SubmitTask(ALIGN, 4) in on(world, Stage.RETRIED, number=1)
+    (job,) = world.tasks.jobs
+    assert job == naming.job_id(PLAN.analysis, 1) != naming.job_id(PLAN.analysis)
+    assert list(world.tasks.jobs[job]) == ["align-L1-00000-4"]
+    assert on(world, Stage.FAILURE, work=ALIGN, number=3) == [SubmitTask(ALIGN, 4)]  # a late event stops nothing
+
+
+def test_a_retry_that_fails_ends_as_the_first_round_did_and_is_told_again(world: World) -> None:
+    work = SplitWork("L1")
+    file_failure(world, work, kind=FailureKind.PERMANENT)
+    on(world, Stage.FAILURE, work=work)
+    try_again(world)
+    on(world, Stage.RETRIED, number=1)
+    file_failure(world, work, kind=FailureKind.PERMANENT, attempt=1)
+    (action,) = on(world, Stage.FAILURE, work=work, number=1)
+    assert isinstance(action, Stop)
+    assert world.blobs.facts(naming.failed_marker(PLAN.sample, PLAN.analysis, 1)) is not None
+    assert list(world.tasks.finished) == [naming.job_id(PLAN.analysis), naming.job_id(PLAN.analysis, 1)]
+    assert [notice.id for notice in world.publisher.notices] == [
+        f"{PLAN.analysis}-failed",
+        f"{PLAN.analysis}-failed-1",
+    ]
+    assert on(world, Stage.FAILURE, work=work, number=1) == [Close()]
+    assert world.blobs.facts(naming.open_entry(PLAN.analysis)) is None
+
+
+def test_the_end_of_the_round_before_that_comes_late_does_not_lose_the_retry(world: World) -> None:
+    file_failure(world, SplitWork("L1"), kind=FailureKind.PERMANENT)
+    on(world, Stage.FAILURE, work=SplitWork("L1"))
+    try_again(world)
+    world.blobs.remove(naming.open_entry(PLAN.analysis))  # by a second look at the failure, begun before the retry
+    on(world, Stage.RETRIED, number=1)
+    assert world.blobs.facts(naming.open_entry(PLAN.analysis)) is not None
+
+
+def test_the_timer_makes_up_for_the_lost_event_of_a_retry_and_asks_its_own_job(world: World) -> None:
+    world.blobs.create(naming.chunk_marker(PLAN.analysis, C("L1", 0)), b"{}")
+    on(world, Stage.CHUNK, read_group="L1", number=0)
+    world.tasks.end(naming.job_id(PLAN.analysis), "align-L1-00000-0", 1)
+    file_failure(world, SplitWork("L2"), kind=FailureKind.PERMANENT)
+    on(world, Stage.FAILURE, work=SplitWork("L2"))
+    try_again(world)
+    world.clock.sleep(601)
+    reconciler(world).reconcile()
+    assert list(world.tasks.jobs[naming.job_id(PLAN.analysis, 1)]) == ["align-L1-00000-0"]
+    assert world.blobs.names(Container.WORK, f"{PLAN.analysis}/failed/align") == []  # the old job's end is no failure
+
+
+def test_archiving_ends_the_job_of_the_newest_round(world: World) -> None:
+    file_called(world)
+    file_failure(world, StepWork(Step.DELIVER), kind=FailureKind.PERMANENT)
+    file_result(world, Stage.GATHERED, Stage.ANNOTATED)
+    on(world, Stage.FAILURE, work=StepWork(Step.DELIVER))
+    try_again(world)
+    file_result(world, Stage.DELIVERED)
+    on(world, Stage.DELIVERED)
+    assert world.tasks.finished[naming.job_id(PLAN.analysis, 1)] == "delivered"
 
 
 # --- the timer ---------------------------------------------------------------------------------------------

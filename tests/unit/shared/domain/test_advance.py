@@ -137,6 +137,38 @@ def test_delivering_is_tried_for_hours_because_only_an_outside_service_is_missed
     assert timedelta(hours=8) < now - NOON < timedelta(hours=10)
 
 
+@given(
+    past=st.integers(0, 40),
+    work=st.sampled_from([CallWork(0), StepWork(Step.ANNOTATE), StepWork(Step.DELIVER)]),
+    retry=st.builds(RetryPolicy, max_attempts=st.integers(1, 6), max_delivery_attempts=st.integers(1, 6)),
+)
+def test_a_retry_gives_as_many_attempts_and_delays_as_at_first_and_uses_no_number_twice(
+    past: int, work: Work, retry: RetryPolicy
+) -> None:
+    before = {Step.ANNOTATE: {Stage.GATHERED}, Step.DELIVER: {Stage.GATHERED, Stage.ANNOTATED}}
+    results = before[work.step] if isinstance(work, StepWork) else set()
+    called = frozenset() if isinstance(work, CallWork) else SHARDS
+    facts = dataclasses.replace(CALLED, called=called, results=frozenset(results), past={str(work): past}, round=1)
+    now, delays = NOON, []
+    while not isinstance(first := advance(PLAN, facts, now, retry)[0], Stop):
+        if isinstance(first, SubmitTask):
+            assert first.attempt == past + len(delays)
+        record = make_failure(PLAN, work, attempt=facts.next_attempt(str(work)), failed=now)
+        facts = dataclasses.replace(facts, failures=(*facts.failures, record))
+        delays.append(retry.ready_at(record, past) - now)
+        now = now + delays[-1]
+    limit = retry.max_delivery_attempts if work == StepWork(Step.DELIVER) else retry.max_attempts
+    assert [record.attempt for record in facts.failures] == list(range(past, past + limit))
+    assert delays == [timedelta(seconds=min(60 * 4**n, 3600)) for n in range(limit)]
+
+
+def test_after_a_retry_everything_that_can_go_on_is_due() -> None:
+    facts = Facts(chunks=ALL, splits=SPLITS, aligned=frozenset({C("L1", 0)}), round=1)
+    actions = steps(facts)
+    assert len(actions) == 2
+    assert all(is_due_after(action, Stage.RETRIED) for action in actions)
+
+
 def test_a_task_in_hand_is_left_alone_and_one_that_died_without_a_word_is_recorded() -> None:
     facts = Facts(
         chunks=ALL,

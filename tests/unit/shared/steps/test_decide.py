@@ -8,11 +8,19 @@ from hypothesis import strategies as st
 
 from shared import naming
 from shared.domain.markers import DecidedMarker, Decision
-from shared.domain.work import Stage
+from shared.domain.work import CallWork, Stage
 from shared.errors import PermanentError
-from shared.steps.decide import DecisionConflictError, DecisionRequest, UnknownAnalysisError, decide, parse_request
+from shared.steps.decide import (
+    DecisionConflictError,
+    DecisionRequest,
+    UnknownAnalysisError,
+    decide,
+    parse_request,
+    retry,
+)
+from shared.steps.look import read_facts
 from tests.drops import open_analysis
-from tests.factories import NOON, make_plan
+from tests.factories import NOON, make_failure, make_plan
 from tests.fakes import World
 
 PLAN = make_plan()
@@ -37,7 +45,7 @@ def hold(world: World) -> None:
 
 
 def decide_on(world: World, decision: Decision, request: DecisionRequest = REQUEST) -> DecidedMarker:
-    return decide(PLAN.analysis, decision, request, world.blobs, world.clock)
+    return decide(PLAN.analysis, request, decision, world.blobs, world.clock)
 
 
 @pytest.mark.parametrize("decision", Decision)
@@ -104,7 +112,7 @@ def test_what_is_not_held_cannot_be_decided(world: World, stages: tuple[Stage, .
 @pytest.mark.parametrize("analysis", ["", "0" * 24, "../plan", "x", "open"])
 def test_an_unknown_analysis_is_told(world: World, analysis: str) -> None:
     with pytest.raises(UnknownAnalysisError):
-        decide(analysis, Decision.RELEASED, REQUEST, world.blobs, world.clock)
+        decide(analysis, REQUEST, Decision.RELEASED, world.blobs, world.clock)
 
 
 def test_the_reason_is_put_on_one_line() -> None:
@@ -147,3 +155,58 @@ def test_any_body_is_read_or_refused_and_what_is_read_can_be_printed(body: bytes
         return
     assert request.reason.isprintable()
     assert request.by.isprintable()
+
+
+def fail(world: World, attempts: int, round_number: int = 0) -> None:
+    """File failed attempts at one call, and the end of a round."""
+    for attempt in range(attempts):
+        record = make_failure(PLAN, CallWork(0), attempt=attempt)
+        world.blobs.create(naming.failure_record(PLAN.analysis, record.work, attempt), record.to_json())
+    world.blobs.create(naming.failed_marker(PLAN.sample, PLAN.analysis, round_number), b"{}")
+    world.blobs.remove(naming.open_entry(PLAN.analysis))
+
+
+def test_a_failed_analysis_is_tried_again_with_all_its_failures_past(world: World) -> None:
+    fail(world, 4)
+    before = read_facts(PLAN, world.blobs)
+    assert (len(before.failures), Stage.FAILED in before.results, before.round) == (4, True, 0)
+    marker = retry(PLAN.analysis, REQUEST, world.blobs, world.clock)
+    assert (marker.round, marker.past, marker.by) == (1, {"call-00000": 4}, "lab-director")
+    facts = read_facts(PLAN, world.blobs)
+    assert (facts.failures, facts.results, facts.round) == ((), frozenset(), 1)
+    assert facts.next_attempt("call-00000") == 4
+    assert world.blobs.facts(naming.open_entry(PLAN.analysis)) is not None
+    with pytest.raises(DecisionConflictError, match=r"has not failed .now: splitting"):
+        retry(PLAN.analysis, REQUEST, world.blobs, world.clock)
+
+
+def test_rounds_go_on_as_often_as_they_fail(world: World) -> None:
+    fail(world, 4)
+    retry(PLAN.analysis, REQUEST, world.blobs, world.clock)
+    fail(world, 8, round_number=1)
+    assert retry(PLAN.analysis, OTHER, world.blobs, world.clock).past == {"call-00000": 8}
+    assert read_facts(PLAN, world.blobs).round == 2
+    fail(world, 8, round_number=2)  # it ended without a further record
+    assert retry(PLAN.analysis, OTHER, world.blobs, world.clock).past == {"call-00000": 8}
+
+
+def test_of_two_retries_at_once_one_counts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail(world, 1)
+    create = world.blobs.create
+
+    def create_late(ref: naming.BlobRef, data: bytes) -> bool:
+        monkeypatch.setattr(world.blobs, "create", create)
+        retry(PLAN.analysis, OTHER, world.blobs, world.clock)
+        return create(ref, data)
+
+    monkeypatch.setattr(world.blobs, "create", create_late)
+    with pytest.raises(DecisionConflictError, match="Somebody else"):
+        retry(PLAN.analysis, REQUEST, world.blobs, world.clock)
+    assert read_facts(PLAN, world.blobs).round == 1
+
+
+def test_a_retry_of_what_is_not_there_or_has_not_failed_is_refused(world: World) -> None:
+    with pytest.raises(UnknownAnalysisError):
+        retry("0" * 24, REQUEST, world.blobs, world.clock)
+    with pytest.raises(DecisionConflictError, match="has not failed"):
+        retry(PLAN.analysis, REQUEST, world.blobs, world.clock)

@@ -78,7 +78,7 @@ def test_a_held_analysis_tells_what_it_missed_and_then_what_was_decided(world: W
     assert (status["stage"], status["decision"]) == ("held", None)
     assert status["missed_limits"] == ["The mean depth (reads per base) is 12.4; at least 30 is required."]
     request = DecisionRequest(by="qa", reason="Too shallow")
-    decide(PLAN.analysis, Decision.REJECTED, request, world.blobs, world.clock)
+    decide(PLAN.analysis, request, Decision.REJECTED, world.blobs, world.clock)
     status = analysis_status(PLAN.analysis, world.blobs)
     assert status is not None
     assert status["stage"] == "rejecting"
