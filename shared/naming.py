@@ -184,6 +184,16 @@ def failure_record(analysis: AnalysisId, work: Work | str, attempt: int) -> Blob
     return BlobRef(Container.WORK, f"{analysis}/failed/{work}.{attempt}.json")
 
 
+def retried_folder(analysis: AnalysisId) -> str:
+    """Prefix of an analysis's retries."""
+    return f"{analysis}/retried/"
+
+
+def retried_marker(analysis: AnalysisId, number: int) -> BlobRef:
+    """An operator let a failed analysis be tried again, for the `number`-th time."""
+    return BlobRef(Container.WORK, f"{retried_folder(analysis)}{number:03d}.json")
+
+
 def claim_blob(analysis: AnalysisId, work: Work) -> BlobRef:
     """What a function leases while it runs a unit of work, so that a doubled event does not do it twice."""
     return BlobRef(Container.WORK, f"{analysis}/claims/{work}")
@@ -246,6 +256,8 @@ class Result(StrEnum):
     QC = "qc.json"
     BUNDLE = "fhir.json"
     REPORT = "report.html"
+    HELD_BUNDLE = "held.fhir.json"
+    HELD_REPORT = "held.report.html"
 
 
 def results_folder(sample: str, analysis: AnalysisId) -> str:
@@ -264,6 +276,12 @@ def result_marker(sample: str, analysis: AnalysisId, stage: Stage) -> BlobRef:
     return BlobRef(Container.RESULTS, f"{sample}/{analysis}/{stage}.json")
 
 
+def failed_marker(sample: str, analysis: AnalysisId, round_number: int) -> BlobRef:
+    """The marker of the end of a round without results; each round has its own."""
+    suffix = f".{round_number}" if round_number else ""
+    return BlobRef(Container.RESULTS, f"{sample}/{analysis}/{Stage.FAILED}{suffix}.json")
+
+
 # --- parsing -----------------------------------------------------------------------------------------------
 
 
@@ -274,7 +292,8 @@ class MarkerRef:
     Attributes:
         sample: For stages of the results; empty for those of work.
         read_group: For checkpoint, chunk, split and aligned.
-        number: Chunk number, shard number, the checkpoint's next chunk, or the failure's attempt.
+        number: Chunk number, shard number, the checkpoint's next chunk, the failure's attempt, or the round that was
+            retried or failed.
         work: The unit of work that failed, for a failure.
     """
 
@@ -300,7 +319,9 @@ _WORK_MARKERS = (
     (Stage.RECALIBRATED, re.compile(_ANALYSIS + r"/recalibrated/(?P<n>\d{5})\.json")),
     (Stage.CALLED, re.compile(_ANALYSIS + r"/called/(?P<n>\d{5})\.json")),
     (Stage.FAILURE, re.compile(_ANALYSIS + r"/failed/(?P<work>[^/]+)\.(?P<n>\d+)\.json")),
+    (Stage.RETRIED, re.compile(_ANALYSIS + r"/retried/(?P<n>\d{3})\.json")),
 )
+_FAILED_AGAIN = re.compile(r"(?P<sample>[^/]+)/" + _ANALYSIS + r"/failed\.(?P<n>[1-9]\d*)\.json")
 _RESULT_MARKER = re.compile(r"(?P<sample>[^/]+)/" + _ANALYSIS + r"/(?P<stage>" + "|".join(RESULT_STAGES) + r")\.json")
 
 
@@ -312,6 +333,8 @@ def parse_marker(container: str, name: str) -> MarkerRef | None:
     """
     if container == Container.RESULTS and (match := _RESULT_MARKER.fullmatch(name)):
         return MarkerRef(AnalysisId(match["analysis"]), Stage(match["stage"]), sample=match["sample"])
+    if container == Container.RESULTS and (match := _FAILED_AGAIN.fullmatch(name)):
+        return MarkerRef(AnalysisId(match["analysis"]), Stage.FAILED, sample=match["sample"], number=int(match["n"]))
     if container != Container.WORK:
         return None
     for stage, pattern in _WORK_MARKERS:
@@ -330,9 +353,9 @@ def parse_marker(container: str, name: str) -> MarkerRef | None:
 # --- Azure Batch -------------------------------------------------------------------------------------------
 
 
-def job_id(analysis: AnalysisId) -> str:
-    """The Batch job of an analysis."""
-    return f"analysis-{analysis}"
+def job_id(analysis: AnalysisId, round_number: int = 0) -> str:
+    """The Batch job of an analysis; an operator's retry has a new one, because an ended job takes no task."""
+    return f"analysis-{analysis}-{round_number}" if round_number else f"analysis-{analysis}"
 
 
 def task_id(work: Work, attempt: int) -> str:

@@ -20,7 +20,7 @@ from shared.domain.ids import AnalysisId
 from shared.domain.markers import Checkpoint, FailedMarker, FailureKind, FailureRecord
 from shared.domain.plan import Plan
 from shared.domain.report_case import Laboratory
-from shared.domain.work import SplitWork, Stage, Step, Work
+from shared.domain.work import SplitWork, Stage, Step, StepWork, Work
 from shared.errors import PermanentError
 from shared.naming import BlobRef, Container, MarkerRef, Queue
 from shared.ports import Notice, Services, TaskRequest
@@ -74,15 +74,18 @@ class Reconciler:
                 that the retry policy takes over from the queue.
         """
         plan = read_plan(ref.analysis, self._services.blobs)
+        if ref.stage is Stage.RETRIED:
+            # The end of the round before, told late, may have taken it off the index.
+            self._services.blobs.create(naming.open_entry(plan.analysis), plan.sample.encode())
         facts = read_facts(plan, self._services.blobs)
         chunk = ref.chunk if ref.read_group else None
         actions = [action for action in self._advance(plan, facts) if is_due_after(action, ref.stage, chunk, ref.work)]
-        self._submit(plan, [action for action in actions if isinstance(action, SubmitTask)])
+        self._submit(plan, facts, [action for action in actions if isinstance(action, SubmitTask)])
         for action in actions:
             if isinstance(action, ContinueSplit | RunStep):
                 self._work(plan, facts, action, is_last_try=is_last_try)
             elif not isinstance(action, SubmitTask):
-                self._apply(plan, action)
+                self._apply(plan, facts, action)
         return actions
 
     def reconcile(self) -> int:
@@ -127,22 +130,24 @@ class Reconciler:
         quiet = (now - (facts.newest or plan.received)).total_seconds()
         if quiet < self._settings.stalled_seconds and not facts.failures and Stage.ARCHIVED not in facts.results:
             return
+        if Stage.HELD in facts.results and not self._advance(plan, facts):
+            return  # It waits for a person, perhaps for days: Batch need not be asked.
         facts = read_facts(plan, self._services.blobs, self._services.tasks)
         actions = self._advance(plan, facts)
-        self._submit(plan, [action for action in actions if isinstance(action, SubmitTask)])
+        self._submit(plan, facts, [action for action in actions if isinstance(action, SubmitTask)])
         for action in actions:
             log.info("analysis %s: timer applies %s", analysis, type(action).__name__)
             if isinstance(action, ContinueSplit | RunStep):
-                self._services.hints.send(*_hint(plan, action))
+                self._services.hints.send(*_hint(plan, facts, action))
             elif not isinstance(action, SubmitTask):
-                self._apply(plan, action)
+                self._apply(plan, facts, action)
 
     # --- applying ------------------------------------------------------------------------------------------
 
     def _advance(self, plan: Plan, facts: Facts) -> list[Action]:
         return advance(plan, facts, self._services.clock(), self._settings.retry_policy)
 
-    def _submit(self, plan: Plan, actions: list[SubmitTask]) -> None:
+    def _submit(self, plan: Plan, facts: Facts, actions: list[SubmitTask]) -> None:
         """Hand tasks to Batch, all in one call."""
         if not actions:
             return
@@ -157,10 +162,10 @@ class Reconciler:
             )
             for action in actions
         ]
-        self._services.tasks.submit(naming.job_id(plan.analysis), requests)
+        self._services.tasks.submit(naming.job_id(plan.analysis, facts.round), requests)
         log.info("analysis %s: %d tasks handed to Batch, first %s", plan.analysis, len(requests), requests[0].id)
 
-    def _apply(self, plan: Plan, action: OpenSplit | RecordFailure | Stop | Close) -> None:
+    def _apply(self, plan: Plan, facts: Facts, action: OpenSplit | RecordFailure | Stop | Close) -> None:
         blobs = self._services.blobs
         match action:
             case OpenSplit(read_group):
@@ -169,15 +174,15 @@ class Reconciler:
             case RecordFailure(record):
                 self._record(record)
             case Stop(record):
-                self._stop(plan, record)
+                self._stop(plan, facts, record)
             case Close():
                 blobs.remove(naming.open_entry(plan.analysis))
 
     def _work(self, plan: Plan, facts: Facts, action: ContinueSplit | RunStep, *, is_last_try: bool) -> None:
         """Do long work in this function, claimed, so that a doubled event does not do it twice."""
         work: Work = SplitWork(action.read_group) if isinstance(action, ContinueSplit) else action.work
-        attempt = sum(1 for record in facts.failures if record.work == str(work))
-        with self._services.blobs.claim(naming.claim_blob(plan.analysis, work)) as is_mine:
+        attempt = facts.next_attempt(str(work))
+        with self._services.blobs.claim(naming.claim_blob(plan.analysis, _claimed(work))) as is_mine:
             if not is_mine:
                 log.info("analysis %s: %s is in hand elsewhere", plan.analysis, work)
                 return
@@ -228,13 +233,24 @@ class Reconciler:
                 case Step.DELIVER:
                     from shared.steps.deliver import deliver
 
-                    laboratory = Laboratory(self._settings.laboratory_name, self._settings.laboratory_system)
-                    deliver(plan, services, laboratory=laboratory, fhir_base=str(self._settings.fhir_url))
+                    deliver(plan, services, laboratory=self._laboratory, fhir_base=str(self._settings.fhir_url))
+                case Step.HOLD:
+                    from shared.steps.hold import hold
+
+                    hold(plan, services, laboratory=self._laboratory, fhir_base=str(self._settings.fhir_url))
+                case Step.REJECT:
+                    from shared.steps.hold import reject
+
+                    reject(plan, services, laboratory=self._laboratory, fhir_base=str(self._settings.fhir_url))
                 case Step.ARCHIVE:
                     from shared.steps.archive import archive
 
                     archive(plan, services, self._settings.landing_tier)
                     services.blobs.remove(naming.open_entry(plan.analysis))
+
+    @property
+    def _laboratory(self) -> Laboratory:
+        return Laboratory(self._settings.laboratory_name, self._settings.laboratory_system)
 
     # --- failures ------------------------------------------------------------------------------------------
 
@@ -252,7 +268,7 @@ class Reconciler:
         ref = naming.failure_record(record.analysis, record.work, record.attempt)
         self._services.blobs.create(ref, record.to_json())
 
-    def _stop(self, plan: Plan, record: FailureRecord) -> None:
+    def _stop(self, plan: Plan, facts: Facts, record: FailureRecord) -> None:
         marker = FailedMarker(
             analysis=plan.analysis,
             sample=plan.sample,
@@ -261,16 +277,16 @@ class Reconciler:
             detail=record.detail,
             failed=record.failed,
         )
-        self._services.tasks.finish(naming.job_id(plan.analysis), f"failed: {record.work}")
+        self._services.tasks.finish(naming.job_id(plan.analysis, facts.round), f"failed: {record.work}")
         # The notice first: after the marker nobody would send it again.
-        self._tell_failure(plan.analysis, record.work)
-        self._services.blobs.create(naming.result_marker(plan.sample, plan.analysis, Stage.FAILED), marker.to_json())
+        self._tell_failure(plan.analysis, record.work, facts.round)
+        self._services.blobs.create(naming.failed_marker(plan.sample, plan.analysis, facts.round), marker.to_json())
         self._services.blobs.remove(naming.open_entry(plan.analysis))
 
-    def _tell_failure(self, analysis: AnalysisId, work: str) -> None:
+    def _tell_failure(self, analysis: AnalysisId, work: str, round_number: int = 0) -> None:
         self._services.publisher.publish(
             Notice(
-                id=f"{analysis}-failed",
+                id=f"{analysis}-failed-{round_number}" if round_number else f"{analysis}-failed",
                 type=FAILED_NOTICE,
                 subject=f"analyses/{analysis}",
                 time=self._services.clock(),
@@ -279,7 +295,17 @@ class Reconciler:
         )
 
 
-def _hint(plan: Plan, action: ContinueSplit | RunStep) -> tuple[Queue, BlobRef]:
+def _claimed(work: Work) -> Work:
+    """What is claimed for a unit of work.
+
+    Holding, delivering and rejecting write the same report, so one claim keeps a late hold from overwriting a final
+    report: whoever gets it looks again at the markers.
+    """
+    is_report = isinstance(work, StepWork) and work.step in {Step.HOLD, Step.REJECT}
+    return StepWork(Step.DELIVER) if is_report else work
+
+
+def _hint(plan: Plan, facts: Facts, action: ContinueSplit | RunStep) -> tuple[Queue, BlobRef]:
     """The queue of the function that does the work, and the blob whose event starts it."""
     if isinstance(action, ContinueSplit):
         return Queue.SPLIT, naming.checkpoint_blob(plan.analysis, action.read_group, action.next_chunk)
@@ -288,10 +314,13 @@ def _hint(plan: Plan, action: ContinueSplit | RunStep) -> tuple[Queue, BlobRef]:
             return Queue.GATHER, naming.called_marker(plan.analysis, 0)
         case Step.ANNOTATE:
             return Queue.ANNOTATE, naming.result_marker(plan.sample, plan.analysis, Stage.GATHERED)
-        case Step.DELIVER:
+        case Step.DELIVER | Step.HOLD:
             return Queue.DELIVER, naming.result_marker(plan.sample, plan.analysis, Stage.ANNOTATED)
+        case Step.REJECT:
+            return Queue.DELIVER, naming.result_marker(plan.sample, plan.analysis, Stage.DECIDED)
         case Step.ARCHIVE:
-            return Queue.ARCHIVE, naming.result_marker(plan.sample, plan.analysis, Stage.DELIVERED)
+            ended = Stage.REJECTED if Stage.REJECTED in facts.results else Stage.DELIVERED
+            return Queue.ARCHIVE, naming.result_marker(plan.sample, plan.analysis, ended)
 
 
 @contextmanager

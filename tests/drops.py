@@ -1,12 +1,15 @@
 """A lab's drops into the landing folder of a fake world, and a settings object for it."""
 
+import json
 from typing import Any
 
 from shared import naming
-from shared.domain.markers import SplitMarker
+from shared.domain.ids import Document
+from shared.domain.markers import AnnotatedMarker, FlaggedMarker, GatheredMarker, SplitMarker
 from shared.domain.order import Order
 from shared.domain.plan import Plan
-from shared.domain.work import ChunkKey
+from shared.domain.thresholds import Missed
+from shared.domain.work import ChunkKey, Stage
 from shared.naming import BlobRef
 from shared.settings import AppSettings
 from tests.factories import make_manifest, make_order
@@ -69,3 +72,28 @@ def file_aligned(world: World, plan: Plan, group: str, chunks: int) -> None:
         world.blobs.create(naming.aligned_marker(plan.analysis, ChunkKey(group, number)), b"{}")
     marker = SplitMarker(analysis=plan.analysis, read_group=group, chunks=chunks, pairs=20 * chunks, **common)
     world.blobs.create(naming.split_marker(plan.analysis, group), marker.to_json())
+
+
+def file_annotated(world: World, plan: Plan, *, missed: tuple[Missed, ...] = ()) -> None:
+    """File what gather and annotate leave of a sample without variants: quality figures and markers.
+
+    Args:
+        missed: The limits that it missed; with any it is flagged.
+    """
+    common: dict[str, Any] = {
+        "analysis": plan.analysis,
+        "started": world.clock.now,
+        "ended": world.clock.now,
+        "core_seconds": 0,
+    }
+    figures = {"mean_depth": {"value": 12.4, "unit": "1"}}
+    qc = naming.result_blob(plan.sample, plan.analysis, naming.Result.QC)
+    world.blobs.put(qc, json.dumps({"metrics": figures}).encode())
+    markers: dict[Stage, Document] = {
+        Stage.GATHERED: GatheredMarker(**common, pairs=20, primary=40, variants=0, tools={"bcftools": "1"}),
+        Stage.ANNOTATED: AnnotatedMarker(**common, variants=0, alleles=0, findings=0),
+    }
+    if missed:
+        markers[Stage.FLAGGED] = FlaggedMarker(analysis=plan.analysis, sample=plan.sample, missed=missed)
+    for stage, marker in markers.items():
+        world.blobs.create(naming.result_marker(plan.sample, plan.analysis, stage), marker.to_json())

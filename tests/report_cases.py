@@ -5,11 +5,13 @@ from typing import Any
 
 from shared.domain.finding import Finding, Significance
 from shared.domain.ids import AnalysisId
+from shared.domain.markers import DecidedMarker, Decision
 from shared.domain.order import Order
 from shared.domain.plan import Layout, Plan, ResultSettings, freeze_plan
 from shared.domain.reads import InputFile, ReadGroup
 from shared.domain.reference import Assembly, ContigEntry, ReferenceManifest
 from shared.domain.report_case import AlleleCounts, DataFile, FileRole, Laboratory, Quality, ReportCase
+from shared.domain.thresholds import Limit, Missed
 from shared.domain.variant import Allele, AnnotatedVariant, ClinVarRecord, Consequence, Zygosity
 
 ANALYSIS = AnalysisId("0123456789abcdef01234567")
@@ -295,6 +297,60 @@ def every_file() -> ReportCase:
     )
 
 
+MISSED = (
+    Missed(figure="contamination", value=0.081, limit=Limit(max=0.05)),
+    Missed(figure="mean_depth", value=12.4, limit=Limit(min=30)),
+)
+
+
+def decided(decision: Decision) -> DecidedMarker:
+    """What the laboratory's director decided a day later."""
+    return DecidedMarker(
+        analysis=ANALYSIS,
+        sample="NA00001",
+        decision=decision,
+        by="lab-director",
+        reason="The repeated extraction gave the same figures",
+        decided=datetime(2026, 11, 3, 10, 0, tzinfo=UTC),
+    )
+
+
+QUALITY_FILE = DataFile(
+    FileRole.QUALITY,
+    "https://data.example/results/NA00001/NA00001.qc.json",
+    "NA00001.qc.json",
+    "application/json",
+    3_210,
+    "2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
+    ISSUED,
+)
+
+
+def held() -> ReportCase:
+    """Nothing is told but why."""
+    return case(missed=MISSED, files=(QUALITY_FILE,), counts=AlleleCounts(0))
+
+
+def rejected() -> ReportCase:
+    """An end without result."""
+    decision = decided(Decision.REJECTED)
+    return case(
+        missed=MISSED, files=(QUALITY_FILE,), counts=AlleleCounts(0), decision=decision, issued=decision.decided
+    )
+
+
+def released() -> ReportCase:
+    """A finding, although limits were missed."""
+    decision = decided(Decision.RELEASED)
+    return case(
+        finding(hgvs_g="NC_000017.11:g.43057110G>A"),
+        files=(*data_files(), QUALITY_FILE),
+        missed=MISSED,
+        decision=decision,
+        issued=decision.decided,
+    )
+
+
 CASES = {
     "positive": positive,
     "negative": negative,
@@ -305,5 +361,8 @@ CASES = {
     "patient_by_identifier": patient_by_identifier,
     "mitochondrial": mitochondrial,
     "every_file": every_file,
+    "held": held,
+    "rejected": rejected,
+    "released": released,
 }
 """All cases by name."""

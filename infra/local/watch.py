@@ -43,7 +43,7 @@ def watch(lab: Lab, analysis: str, check: Callable[[], None], limit_seconds: flo
     """Follow an analysis to its end; its last status.
 
     Raises:
-        PermanentError: When it failed, with the reason.
+        PermanentError: When it failed, was held or rejected, with the reason.
         TransientError: When it has not ended within the limit.
     """
     view = _Bars() if sys.stdout.isatty() else _Lines()
@@ -61,12 +61,25 @@ def watch(lab: Lab, analysis: str, check: Callable[[], None], limit_seconds: flo
                         print(f"Will be tried again: {attempt['message']}", flush=True)
                 if status["stage"] == "failed":
                     raise PermanentError(f"Analysis {analysis} failed: {status['failed']}")
+                if status["stage"] in {"held", "rejected"}:
+                    raise PermanentError(_without_result(status))
                 if status["stage"] == "completed":
                     return status
             if time.monotonic() > deadline:
                 stage = status["stage"] if status else "planning"
                 raise TransientError(f"Analysis {analysis} is still {stage} after {limit_seconds:.0f} s. See the logs.")
             time.sleep(POLL_SECONDS)
+
+
+def _without_result(status: dict[str, Any]) -> str:
+    """Why there is no result, and what to do."""
+    reasons = " ".join(status["missed_limits"])
+    if status["stage"] == "rejected":
+        return f"Analysis {status['analysis']} was rejected: {status['decision']['reason']} {reasons}"
+    return (
+        f"Analysis {status['analysis']} is held: {reasons} Release or reject it with "
+        f"POST /api/analyses/{status['analysis']}/release or .../reject (README: quality limits)."
+    )
 
 
 class _Bars:

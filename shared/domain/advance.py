@@ -21,7 +21,7 @@ from shared.domain.actions import (
 )
 from shared.domain.facts import AttemptState, Facts
 from shared.domain.ids import AnalysisId
-from shared.domain.markers import FailureKind, FailureRecord
+from shared.domain.markers import Decision, FailureKind, FailureRecord
 from shared.domain.plan import Plan
 from shared.domain.work import (
     AlignWork,
@@ -55,15 +55,15 @@ class RetryPolicy:
     factor: int = 4
     max_delay_seconds: int = 3600
 
-    def ready_at(self, failure: FailureRecord) -> datetime:
-        """When the next attempt may begin."""
-        delay = self.first_delay_seconds * self.factor**failure.attempt
+    def ready_at(self, failure: FailureRecord, past: int = 0) -> datetime:
+        """When the next attempt may begin; `past` attempts were made before an operator's retry."""
+        delay = self.first_delay_seconds * self.factor ** (failure.attempt - past)
         return failure.failed + timedelta(seconds=min(delay, self.max_delay_seconds))
 
-    def is_last(self, failure: FailureRecord) -> bool:
-        """Whether there is no further attempt after this one."""
-        is_delivery = failure.work in {Step.DELIVER, Step.ARCHIVE}
-        return failure.attempt + 1 >= (self.max_delivery_attempts if is_delivery else self.max_attempts)
+    def is_last(self, failure: FailureRecord, past: int = 0) -> bool:
+        """Whether there is no further attempt after this one; `past` attempts do not count."""
+        is_delivery = failure.work in {Step.HOLD, Step.DELIVER, Step.REJECT, Step.ARCHIVE}
+        return failure.attempt + 1 - past >= (self.max_delivery_attempts if is_delivery else self.max_attempts)
 
 
 def advance(plan: Plan, facts: Facts, now: datetime, retry: RetryPolicy = RetryPolicy()) -> list[Action]:
@@ -96,21 +96,23 @@ def _final_failure(facts: Facts, retry: RetryPolicy) -> FailureRecord | None:
         if record.kind is FailureKind.PERMANENT:
             return record
     for record in in_order:
-        if retry.is_last(record):
+        if retry.is_last(record, facts.past.get(record.work, 0)):
             return record
     return None
 
 
 def _needed(plan: Plan, facts: Facts) -> Iterator[Work]:
     """The units of work whose inputs are there and whose marker is not, in a fixed order."""
-    for done, step in (
-        (Stage.DELIVERED, Step.ARCHIVE),
-        (Stage.ANNOTATED, Step.DELIVER),
-        (Stage.GATHERED, Step.ANNOTATE),
-    ):
-        if done in facts.results:
+    if facts.results & {Stage.DELIVERED, Stage.REJECTED}:
+        yield StepWork(Step.ARCHIVE)
+        return
+    if Stage.ANNOTATED in facts.results:
+        if step := _release(facts):
             yield StepWork(step)
-            return
+        return
+    if Stage.GATHERED in facts.results:
+        yield StepWork(Step.ANNOTATE)
+        return
     shards = range(len(plan.shards))
     if facts.called.issuperset(shards):
         yield StepWork(Step.GATHER)
@@ -133,6 +135,19 @@ def _needed(plan: Plan, facts: Facts) -> Iterator[Work]:
             yield CallWork(shard)
 
 
+def _release(facts: Facts) -> Step | None:
+    """What becomes of annotated results; None while a held sample waits for its decision.
+
+    Gather writes `flagged` before `gathered`, so that whoever sees an annotated sample also sees whether it must be
+    held.
+    """
+    if facts.decision is Decision.REJECTED:
+        return Step.REJECT
+    if facts.decision is Decision.RELEASED or Stage.FLAGGED not in facts.results:
+        return Step.DELIVER
+    return None if Stage.HELD in facts.results else Step.HOLD
+
+
 def _all_aligned(plan: Plan, facts: Facts) -> bool:
     """Whether every read group is split and every chunk of it aligned."""
     return all(
@@ -145,11 +160,10 @@ def _all_aligned(plan: Plan, facts: Facts) -> bool:
 def _attempt(plan: Plan, facts: Facts, work: Work, now: datetime, retry: RetryPolicy) -> Iterator[Action]:
     """The action that brings a needed unit of work on, if any."""
     failed = [record for record in facts.failures if record.work == str(work)]
-    attempt = 0
+    attempt = facts.next_attempt(str(work))
     if failed:
         newest = max(failed, key=lambda record: record.attempt)
-        attempt = newest.attempt + 1
-        if now < retry.ready_at(newest):
+        if now < retry.ready_at(newest, facts.past.get(str(work), 0)):
             return
     if isinstance(work, SplitWork) and not _runs_on_batch(plan, work):
         checkpoint = facts.checkpoints.get(work.read_group)
@@ -199,6 +213,8 @@ def is_due_after(action: Action, stage: Stage, chunk: ChunkKey | None = None, wo
     """
     if isinstance(action, RecordFailure):
         return False
+    if stage is Stage.RETRIED:
+        return True
     if isinstance(action, Stop | Close):
         return stage in {Stage.FAILURE, Stage.ARCHIVED}
     if stage is Stage.FAILURE:
@@ -217,7 +233,7 @@ def is_due_after(action: Action, stage: Stage, chunk: ChunkKey | None = None, wo
         case SplitWork():
             return stage is Stage.PLANNED
         case StepWork(step):
-            return stage is _BEFORE[step]
+            return stage in _BEFORE[step]
 
 
 def work_of(action: OpenSplit | ContinueSplit | SubmitTask | RunStep) -> Work:
@@ -226,8 +242,10 @@ def work_of(action: OpenSplit | ContinueSplit | SubmitTask | RunStep) -> Work:
 
 
 _BEFORE = {
-    Step.GATHER: Stage.CALLED,
-    Step.ANNOTATE: Stage.GATHERED,
-    Step.DELIVER: Stage.ANNOTATED,
-    Step.ARCHIVE: Stage.DELIVERED,
+    Step.GATHER: {Stage.CALLED},
+    Step.ANNOTATE: {Stage.GATHERED},
+    Step.HOLD: {Stage.ANNOTATED},
+    Step.DELIVER: {Stage.ANNOTATED, Stage.DECIDED},
+    Step.REJECT: {Stage.DECIDED},
+    Step.ARCHIVE: {Stage.DELIVERED, Stage.REJECTED},
 }

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum, unique
 
-from shared.domain.markers import FailureRecord
+from shared.domain.markers import Decision, FailureRecord
 from shared.domain.work import ChunkKey, Stage
 
 
@@ -44,7 +44,10 @@ class Facts:
         recalibrated: Shards whose bases are counted for recalibration; stays empty in analyses without it.
         called: Shards that are called.
         results: Stages of the results that are reached.
-        failures: Failure records, in no order.
+        decision: What was decided on a held analysis; None when nothing was.
+        round: How often an operator let the failed analysis be tried again.
+        past: Attempts by unit of work that earlier rounds used up.
+        failures: Failure records of this round, in no order.
         attempts: Batch tasks by (work name, attempt); None when Batch was not asked.
         newest: When the newest marker was written, UTC; None without markers.
     """
@@ -56,6 +59,14 @@ class Facts:
     recalibrated: frozenset[int] = frozenset()
     called: frozenset[int] = frozenset()
     results: frozenset[Stage] = frozenset()
+    decision: Decision | None = None
+    round: int = 0
+    past: Mapping[str, int] = field(default_factory=dict)
     failures: tuple[FailureRecord, ...] = ()
     attempts: Mapping[tuple[str, int], Attempt] | None = None
     newest: datetime | None = None
+
+    def next_attempt(self, work: str) -> int:
+        """The number of the next attempt at a unit of work; numbers go on over rounds, so that none is used twice."""
+        failed = (record.attempt + 1 for record in self.failures if record.work == work)
+        return max(failed, default=self.past.get(work, 0))

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from shared.domain.ids import AnalysisId, Document
+from shared.domain.thresholds import Missed
 
 
 @unique
@@ -15,6 +16,14 @@ class FailureKind(StrEnum):
 
     PERMANENT = "permanent"
     TRANSIENT = "transient"
+
+
+@unique
+class Decision(StrEnum):
+    """What an operator decides on a held analysis."""
+
+    RELEASED = "released"
+    REJECTED = "rejected"
 
 
 class OutputFile(Document):
@@ -167,6 +176,57 @@ class AnnotatedMarker(Marker):
     findings: int
 
 
+class FlaggedMarker(Document):
+    """The sample missed its quality limits: nothing is released before somebody decides.
+
+    Attributes:
+        missed: What it missed, in order of figure; never empty.
+    """
+
+    schema_version: Annotated[int, Field(ge=1, le=1)] = 1
+    analysis: AnalysisId
+    sample: str
+    missed: Annotated[tuple[Missed, ...], Field(min_length=1)]
+
+
+class HeldMarker(Marker):
+    """The EHR knows that the sample is held and why; the analysis waits for a decision.
+
+    Attributes:
+        resources: FHIR references as the server answered.
+    """
+
+    resources: tuple[str, ...]
+
+
+class DecidedMarker(Document):
+    """What was decided on a held analysis. One blob for either decision: the store lets only the first one in.
+
+    Attributes:
+        by: Who decided: a staff id or a role of the laboratory.
+        reason: Why, in words that the report repeats.
+        decided: When, UTC; the time of issue of the report that follows.
+    """
+
+    schema_version: Annotated[int, Field(ge=1, le=1)] = 1
+    analysis: AnalysisId
+    sample: str
+    decision: Decision
+    by: str
+    reason: str
+    decided: datetime
+
+
+class RejectedMarker(Marker):
+    """The EHR knows that there will be no result.
+
+    Attributes:
+        resources: FHIR references as the server answered.
+    """
+
+    resources: tuple[str, ...]
+
+
 class DeliveredMarker(Marker):
     """Report, lake and FHIR server hold the results.
 
@@ -206,8 +266,27 @@ class FailureRecord(Document):
     failed: datetime
 
 
+class RetriedMarker(Document):
+    """An operator let a failed analysis be tried again: the failures before are past, what was done stays done.
+
+    Attributes:
+        round: Which retry, from 1.
+        past: Attempts by unit of work that the earlier rounds used up; the next ones are numbered from there.
+        by: Who asked for it: a staff id or a role of the laboratory.
+        reason: Why; for the laboratory.
+    """
+
+    schema_version: Annotated[int, Field(ge=1, le=1)] = 1
+    analysis: AnalysisId
+    round: Annotated[int, Field(ge=1)]
+    past: dict[str, int]
+    by: str
+    reason: str
+    retried: datetime
+
+
 class FailedMarker(Document):
-    """The analysis ended without results: `results/{sample}/{analysis}/failed.json`.
+    """The analysis ended without results: `results/{sample}/{analysis}/failed.json`, after a retry `failed.1.json`.
 
     Attributes:
         work: The unit of work that failed for good; `ingest` when the order itself was refused.

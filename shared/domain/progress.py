@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shared.domain.facts import Facts
+from shared.domain.markers import Decision
 from shared.domain.plan import Plan
 from shared.domain.work import Stage
 
@@ -13,7 +14,8 @@ class Progress:
 
     Attributes:
         stage: The stage that is under way, or the last one: `splitting`, `aligning`, `recalibrating`, `calling`,
-            `gathering`, `annotating`, `delivering`, `archiving`, `completed`, `failed`.
+            `gathering`, `annotating`, `delivering`, `held` (waiting for a decision), `rejecting`, `archiving`,
+            `completed`, `rejected`, `failed`.
         chunks: Chunks that are there.
         chunks_total: None while the split still runs.
         aligned: Chunks that are aligned.
@@ -46,8 +48,11 @@ def progress_of(plan: Plan, facts: Facts) -> Progress:
     for reached, then in (
         (Stage.GATHERED, "annotating"),
         (Stage.ANNOTATED, "delivering"),
+        (Stage.HELD, "held"),
+        (Stage.DECIDED, "rejecting" if facts.decision is Decision.REJECTED else "delivering"),
         (Stage.DELIVERED, "archiving"),
-        (Stage.ARCHIVED, "completed"),
+        (Stage.REJECTED, "archiving"),
+        (Stage.ARCHIVED, "rejected" if Stage.REJECTED in facts.results else "completed"),
         (Stage.FAILED, "failed"),
     ):
         if reached in facts.results:

@@ -7,8 +7,10 @@ from enum import StrEnum, unique
 
 from shared.domain.finding import Finding
 from shared.domain.genome import Contig
+from shared.domain.markers import DecidedMarker, Decision
 from shared.domain.plan import Plan
 from shared.domain.reference import Role
+from shared.domain.thresholds import Missed
 from shared.domain.variant import Allele, AnnotatedVariant, Consequence
 from shared.errors import LedgerError, PermanentError
 
@@ -29,6 +31,7 @@ class FileRole(StrEnum):
     STUDIED_REGIONS = "studied-regions"
     CALLED_REGIONS = "called-regions"
     UNCALLED_REGIONS = "uncalled-regions"
+    QUALITY = "quality"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,16 @@ class Interpretation(StrEnum):
     INCONCLUSIVE = "Inconclusive"
 
 
+@unique
+class Standing(StrEnum):
+    """Whether the report gives a result."""
+
+    FINAL = "Final"
+    HELD = "Held"
+    """The sample missed its quality limits; somebody has to decide."""
+    REJECTED = "Rejected"
+
+
 @dataclass(frozen=True, slots=True)
 class ReportCase:
     """One analysis as its report tells it.
@@ -127,6 +140,8 @@ class ReportCase:
             same bytes.
         tools: Programs and their versions.
         fhir_base: Base URL of the FHIR service.
+        missed: The quality limits that the sample missed.
+        decision: What was decided on a sample that missed some; None while it is held.
     """
 
     plan: Plan
@@ -139,8 +154,17 @@ class ReportCase:
     withheld: tuple[Finding, ...] = ()
     files: tuple[DataFile, ...] = ()
     tools: Mapping[str, str] = field(default_factory=dict)
+    missed: tuple[Missed, ...] = ()
+    decision: DecidedMarker | None = None
 
     def __post_init__(self) -> None:
+        results = [file for file in self.files if file.role is not FileRole.QUALITY]
+        if self.standing is not Standing.FINAL and (self.findings or self.withheld or results):
+            raise LedgerError(
+                f"Analysis {self.plan.analysis} is {self.standing.lower()}, and its report holds "
+                f"{len(self.findings) + len(self.withheld)} variants and {len(results)} files of results; it must "
+                "hold none."
+            )
         if self.issued.tzinfo is None:
             raise PermanentError(
                 f"The issue time {self.issued.isoformat()} of analysis {self.plan.analysis} has no zone; "
@@ -166,8 +190,17 @@ class ReportCase:
             )
 
     @property
+    def standing(self) -> Standing:
+        """Whether the report gives a result."""
+        if not self.missed:
+            return Standing.FINAL
+        if self.decision is None:
+            return Standing.HELD
+        return Standing.REJECTED if self.decision.decision is Decision.REJECTED else Standing.FINAL
+
+    @property
     def interpretation(self) -> Interpretation:
-        """What the report says as a whole.
+        """What a report that gives a result says as a whole.
 
         Without findings it is negative only when the sample was sequenced deeply enough to have shown them, there was
         knowledge to find them by, and no variant of clinical significance is left in doubt.

@@ -58,8 +58,26 @@ Five per cent of another person's reads begin to show as low-fraction heterozygo
 """
 
 
-def faults(figures: Mapping[str, QcMetric], asked: Mapping[str, Limit]) -> tuple[str, ...]:
-    """Why a sample must be held, one sentence per figure out of its range, in order of name; empty when it may go.
+class Missed(Document):
+    """A figure that misses its limit; `value` is None when it was asked for and could not be measured."""
+
+    figure: str
+    value: float | None
+    limit: Limit
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"{self.figure} could not be measured; {self.limit} is required."
+        return f"{self.figure} is {self.value:g}; {self.limit} is required."
+
+
+def in_force(asked: Mapping[str, Limit]) -> dict[str, Limit]:
+    """The limits that a sample is judged by, in order of figure: those asked for go before the default ones."""
+    return dict(sorted({**DEFAULT_LIMITS, **asked}.items()))
+
+
+def missed_limits(figures: Mapping[str, QcMetric], asked: Mapping[str, Limit]) -> tuple[Missed, ...]:
+    """Why a sample must be held, one entry per figure out of its range, in order of name; empty when it may go.
 
     Args:
         figures: What was measured.
@@ -67,11 +85,16 @@ def faults(figures: Mapping[str, QcMetric], asked: Mapping[str, Limit]) -> tuple
             that is asked for and could not be measured is a fault; one with a default limit only is not.
     """
     found = []
-    for name, limit in sorted({**DEFAULT_LIMITS, **asked}.items()):
+    for name, limit in in_force(asked).items():
         figure = figures.get(name)
         if figure is None:
             if name in asked:
-                found.append(f"{name} could not be measured; {limit} is required.")
+                found.append(Missed(figure=name, value=None, limit=limit))
         elif not limit.holds(figure.value):
-            found.append(f"{name} is {figure.value:g}; {limit} is required.")
+            found.append(Missed(figure=name, value=figure.value, limit=limit))
     return tuple(found)
+
+
+def faults(figures: Mapping[str, QcMetric], asked: Mapping[str, Limit]) -> tuple[str, ...]:
+    """`missed_limits` as sentences."""
+    return tuple(str(missed) for missed in missed_limits(figures, asked))

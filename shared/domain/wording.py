@@ -4,12 +4,21 @@ No sentence holds patient data.
 """
 
 from dataclasses import dataclass
+from datetime import UTC
 
 from shared.domain.finding import Finding
 from shared.domain.order import Order
 from shared.domain.phase import Phase, PhasedPair, phased_pairs
 from shared.domain.reference import Assembly
-from shared.domain.report_case import MINIMUM_MEAN_DEPTH, FileRole, Interpretation, ReportCase, main_consequence
+from shared.domain.report_case import (
+    MINIMUM_MEAN_DEPTH,
+    FileRole,
+    Interpretation,
+    ReportCase,
+    Standing,
+    main_consequence,
+)
+from shared.domain.thresholds import Missed
 from shared.domain.variant import AnnotatedVariant
 
 UNNAMED_CONDITIONS = frozenset({"not provided", "not specified", "see cases", ""})
@@ -31,27 +40,59 @@ LIMITS = (
 )
 
 
+NO_RESULT = (
+    "This report gives no result. Nothing can be concluded from it about the person who was tested, neither that a "
+    "variant is there nor that it is not."
+)
+
+FIGURES = {
+    "callable_bases": "the number of reference bases that can be called",
+    "contamination": "the part of the reads that come from another person",
+    "duplicate_fraction": "the part of the reads that are duplicates",
+    "fraction_1x": "the part of the bases covered by a read",
+    "fraction_10x": "the part of the bases covered by at least 10 reads",
+    "fraction_20x": "the part of the bases covered by at least 20 reads",
+    "fraction_30x": "the part of the bases covered by at least 30 reads",
+    "identity_concordance": "the agreement with the genotypes that are known of this person",
+    "mapped_fraction": "the part of the reads that have a place in the reference",
+    "mean_depth": "the mean depth (reads per base)",
+    "on_target_fraction": "the part of the bases that lie on the targets",
+    "properly_paired_fraction": "the part of the reads that lie as a pair should",
+    "q30_fraction": "the part of the bases with a quality of 30 or more",
+    "read_pairs": "the number of read pairs",
+    "sex_concordance": "the agreement of the reads with the sex of the order (1 or 0)",
+}
+"""Quality figures in plain words; another is told by its name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Conclusion:
     """What the report concludes.
 
     Attributes:
+        label: One word: the interpretation, or why there is none.
         headline: One sentence.
         details: One sentence per finding, or what finding nothing means; then one per withheld variant.
+        interpretation: None when the report gives no result.
+        caveats: What to know before reading a result that was released although its quality limits were missed.
     """
 
-    interpretation: Interpretation
+    label: str
     headline: str
     details: tuple[str, ...]
+    interpretation: Interpretation | None = None
+    caveats: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """The conclusion as plain text, one sentence per line."""
-        return "\n".join((f"{self.interpretation}: {self.headline}", *self.details))
+        return "\n".join((f"{self.label}: {self.headline}", *self.caveats, *self.details))
 
 
 def conclude(case: ReportCase) -> Conclusion:
     """The conclusion of a report."""
+    if case.standing is not Standing.FINAL:
+        return _conclude_without_result(case)
     interpretation = case.interpretation
     count = len(case.findings)
     details: tuple[str, ...]
@@ -85,7 +126,61 @@ def conclude(case: ReportCase) -> Conclusion:
     else:
         headline = f"No reportable variants found in {studied_regions(case)}, but a call is in doubt."
         details = ()
-    return Conclusion(interpretation, headline, (*details, *(describe_withheld(one) for one in case.withheld)))
+    return Conclusion(
+        str(interpretation),
+        headline,
+        (*details, *(describe_withheld(one) for one in case.withheld)),
+        interpretation,
+        _caveats(case),
+    )
+
+
+def _conclude_without_result(case: ReportCase) -> Conclusion:
+    missed = tuple(describe_missed(one) for one in case.missed)
+    if case.standing is Standing.HELD:
+        return Conclusion(
+            str(case.standing),
+            "no result is released, because the sample missed its quality limits.",
+            (*missed, "The laboratory will release the result, or reject the sample.", NO_RESULT),
+        )
+    return Conclusion(
+        str(case.standing),
+        "there is no result, because the sample missed its quality limits and was rejected.",
+        (*missed, _decided(case), "If the test is still wanted, a new sample or new sequencing is needed.", NO_RESULT),
+    )
+
+
+def _caveats(case: ReportCase) -> tuple[str, ...]:
+    """What to know of a result that was released although the sample missed its limits."""
+    if not case.missed:
+        return ()
+    return (
+        "The sample missed its quality limits; the result was released all the same.",
+        *(describe_missed(one) for one in case.missed),
+        _decided(case),
+    )
+
+
+def _decided(case: ReportCase) -> str:
+    """Who decided on a sample that missed its limits, when and why."""
+    decision = case.decision
+    assert decision is not None, "a held sample has no decision to tell"
+    when = decision.decided.astimezone(UTC)
+    reason = decision.reason if decision.reason.endswith((".", "!", "?")) else f"{decision.reason}."
+    return f"{str(decision.decision).capitalize()} by {decision.by} on {when:%Y-%m-%d %H:%M} UTC. Reason: {reason}"
+
+
+def describe_missed(missed: Missed) -> str:
+    """One sentence on a quality limit that was missed, in plain words."""
+    name = FIGURES.get(missed.figure, missed.figure.replace("_", " "))
+    if missed.value is None:
+        return f"{name[0].upper()}{name[1:]} could not be measured; {missed.limit} is required."
+    return f"{name[0].upper()}{name[1:]} is {missed.value:g}; {missed.limit} is required."
+
+
+def disclaimer(case: ReportCase) -> str:
+    """What the reader must bear in mind."""
+    return DISCLAIMER if case.standing is Standing.FINAL else NO_RESULT
 
 
 def describe(finding: Finding) -> str:
@@ -196,11 +291,16 @@ def methodology(case: ReportCase) -> str:
     ]
     if knowledge:
         sentences.append(f"Knowledge: {knowledge}.")
-    sentences.append(
+    if case.standing is Standing.FINAL:
+        sentences.append(_counts(case))
+    return " ".join(sentences)
+
+
+def _counts(case: ReportCase) -> str:
+    return (
         f"{case.counts.called:,} alleles were called, of which {case.counts.filtered:,} did not pass the caller's "
         f"filters; {len(case.findings):,} met the rule for reporting."
     )
-    return " ".join(sentences)
 
 
 def assembly_name(case: ReportCase) -> str:

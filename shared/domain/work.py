@@ -18,15 +18,34 @@ class Stage(StrEnum):
     ALIGNED = "aligned"
     RECALIBRATED = "recalibrated"
     CALLED = "called"
+    FLAGGED = "flagged"
+    """The sample missed its quality limits; written before `gathered`."""
     GATHERED = "gathered"
     ANNOTATED = "annotated"
+    HELD = "held"
+    DECIDED = "decided"
+    """An operator released or rejected a held analysis."""
+    REJECTED = "rejected"
+    """A rejection was told to the EHR."""
     DELIVERED = "delivered"
     ARCHIVED = "archived"
     FAILURE = "failure"
     FAILED = "failed"
+    RETRIED = "retried"
+    """An operator let a failed analysis be tried again."""
 
 
-RESULT_STAGES = (Stage.GATHERED, Stage.ANNOTATED, Stage.DELIVERED, Stage.ARCHIVED, Stage.FAILED)
+RESULT_STAGES = (
+    Stage.FLAGGED,
+    Stage.GATHERED,
+    Stage.ANNOTATED,
+    Stage.HELD,
+    Stage.DECIDED,
+    Stage.REJECTED,
+    Stage.DELIVERED,
+    Stage.ARCHIVED,
+    Stage.FAILED,
+)
 """Stages whose markers lie in the results container."""
 
 
@@ -36,7 +55,9 @@ class Step(StrEnum):
 
     GATHER = "gather"
     ANNOTATE = "annotate"
+    HOLD = "hold"
     DELIVER = "deliver"
+    REJECT = "reject"
     ARCHIVE = "archive"
 
     @property
@@ -48,7 +69,9 @@ class Step(StrEnum):
 _STAGE_OF = {
     Step.GATHER: Stage.GATHERED,
     Step.ANNOTATE: Stage.ANNOTATED,
+    Step.HOLD: Stage.HELD,
     Step.DELIVER: Stage.DELIVERED,
+    Step.REJECT: Stage.REJECTED,
     Step.ARCHIVE: Stage.ARCHIVED,
 }
 

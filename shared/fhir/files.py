@@ -18,6 +18,7 @@ DESCRIPTION: Final = {
     FileRole.STUDIED_REGIONS: "Regions that were studied",
     FileRole.CALLED_REGIONS: "Regions that could be called",
     FileRole.UNCALLED_REGIONS: "Regions that could not be called",
+    FileRole.QUALITY: "Quality figures with the limits that they were judged by",
 }
 
 _FORMATS: Final = (
@@ -35,7 +36,11 @@ def format_concept(file: DataFile) -> Element:
     for suffix, code, display in _FORMATS:
         if name.endswith(suffix):
             return concept(System.DATA_FORMAT, code, display)
-    words = {FileRole.READS: "FASTQ", FileRole.VARIANTS_INDEX: "Index (tabix)"}
+    words = {
+        FileRole.READS: "FASTQ",
+        FileRole.VARIANTS_INDEX: "Index (tabix)",
+        FileRole.QUALITY: "Quality figures (JSON)",
+    }
     return concept_of([], words.get(file.role, file.content_type))
 
 

@@ -1,15 +1,17 @@
 """What was asked for and of what: the order and the specimen."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from fhir.resources.R4B.servicerequest import ServiceRequest
 from fhir.resources.R4B.specimen import Specimen
 
-from shared.domain.report_case import ReportCase
+from shared.domain.report_case import ReportCase, Standing
 from shared.fhir.codes import SPECIMEN_TYPES, System
 from shared.fhir.elements import concept, identifier, moment, reference
 from shared.fhir.links import Links, id_of
+
+_STATUS: Final = {Standing.FINAL: "completed", Standing.HELD: "active", Standing.REJECTED: "revoked"}
 
 
 def effective_time(case: ReportCase) -> datetime:
@@ -46,7 +48,7 @@ def service_request(links: Links) -> ServiceRequest | None:
         {
             "id": id_of(links.service_request),
             "identifier": [links.identifier("order")],
-            "status": "completed",
+            "status": _STATUS[links.case.standing],
             "intent": "order",
             "code": concept(order.test.system or links.case.laboratory.system, order.test.code, order.test.display),
             "subject": links.subject,

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from fhir.resources.R4B.procedure import Procedure
 
-from shared.domain.report_case import DataFile, FileRole, ReportCase
+from shared.domain.report_case import DataFile, FileRole, ReportCase, Standing
 from shared.domain.wording import depth_sentence, methodology, studied_regions, test_name, uncalled_regions
 from shared.fhir.codes import ASSEMBLY_ANSWER, System, profile
 from shared.fhir.elements import (
@@ -31,6 +31,7 @@ CHANGE_TYPES: Final = (
     ("SO:0000159", "deletion"),
 )
 
+_STATUS: Final = {Standing.FINAL: "completed", Standing.HELD: "on-hold", Standing.REJECTED: "stopped"}
 _OUTPUTS: Final = (FileRole.VARIANTS, FileRole.ALL_SITES, FileRole.ALIGNMENTS)
 _REGIONS: Final = (
     ("studied", FileRole.STUDIED_REGIONS),
@@ -49,7 +50,7 @@ def study(links: Links) -> Procedure:
             "extension": [extension("genomic-study-analysis-ext", valueReference=reference(links.analysis))],
             "identifier": [links.identifier("study")],
             "basedOn": [links.based_on],
-            "status": "completed",
+            "status": _STATUS[links.case.standing],
             "category": LABORATORY_CATEGORY,
             "code": concept(order.test.system or links.case.laboratory.system, order.test.code, order.test.display),
             "subject": links.subject,

@@ -41,11 +41,15 @@ def lake_tables(
         _table(SAMPLES, [key | _sample_row(plan, len(variants), len(findings), versions)]),
         _table(VARIANTS, (key | _variant_row(variant) for variant in sorted_variants)),
         _table(FINDINGS, (key | _finding_row(finding) for finding in sorted_findings)),
-        _table(
-            QC,
-            (key | {"metric": metric, "value": float(qc[metric][0]), "unit": qc[metric][1]} for metric in sorted(qc)),
-        ),
+        qc_table(plan, qc),
     )
+
+
+def qc_table(plan: Plan, qc: Mapping[str, tuple[float, str]]) -> LakeTable:
+    """The quality figures of one analysis; all that the lake holds of a sample without a released result."""
+    key: Row = {"analysis": str(plan.analysis), "sample": plan.sample}
+    rows = (key | {"metric": metric, "value": float(qc[metric][0]), "unit": qc[metric][1]} for metric in sorted(qc))
+    return _table(QC, rows)
 
 
 def _place(allele: Allele, order: Mapping[str, int]) -> tuple[int, int, str, str]:

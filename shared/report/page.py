@@ -11,13 +11,13 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from shared.domain.finding import Finding
-from shared.domain.report_case import FileRole, ReportCase, consequence_by_gene, main_consequence
+from shared.domain.report_case import FileRole, ReportCase, Standing, consequence_by_gene, main_consequence
 from shared.domain.wording import (
-    DISCLAIMER,
     LIMITS,
     assembly_name,
     conclude,
     depth_sentence,
+    disclaimer,
     named_conditions,
     review_status,
     studied_regions,
@@ -60,6 +60,7 @@ def render_page(case: ReportCase) -> str:
         test=test_name(order),
         patient=_patient(case),
         conclusion=conclude(case),
+        has_result=case.standing is Standing.FINAL,
         rows=[_row(finding) for finding in case.findings],
         withheld=[_row(finding) for finding in case.withheld],
         assembly=assembly_name(case),
@@ -67,7 +68,7 @@ def render_page(case: ReportCase) -> str:
         uncalled=uncalled_regions(case),
         depth=depth_sentence(case),
         limits=LIMITS,
-        disclaimer=DISCLAIMER,
+        disclaimer=disclaimer(case),
         issued=_time(case.issued),
         received=_time(case.plan.received),
         collected=_time(order.specimen.collected),

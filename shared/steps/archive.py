@@ -6,6 +6,7 @@ from shared.domain.plan import Plan
 from shared.domain.work import Stage
 from shared.naming import Container
 from shared.ports import Services
+from shared.steps.look import read_round
 from shared.steps.meter import Meter
 
 
@@ -28,7 +29,7 @@ def archive(plan: Plan, services: Services, tier: str) -> None:
             if facts is not None and facts.content == file.content and facts.tier not in {tier.lower(), "archive"}:
                 services.blobs.set_tier(ref, tier)
                 tiered += 1
-    services.tasks.finish(naming.job_id(plan.analysis), "delivered")
+    services.tasks.finish(naming.job_id(plan.analysis, read_round(plan, services.blobs)), "delivered")
     deleted = services.blobs.delete(Container.WORK, naming.data_folder(plan.analysis))
     marker = ArchivedMarker(analysis=plan.analysis, deleted=deleted, tiered=tiered, **meter.read())
     services.blobs.create(naming.result_marker(plan.sample, plan.analysis, Stage.ARCHIVED), marker.to_json())

@@ -13,11 +13,20 @@ from pathlib import Path
 from shared import naming
 from shared.domain.finding import interpret
 from shared.domain.ledger import balance
-from shared.domain.markers import AnnotatedMarker, DeliveredMarker, GatheredMarker, OutputFile
+from shared.domain.markers import (
+    AnnotatedMarker,
+    DecidedMarker,
+    Decision,
+    DeliveredMarker,
+    FlaggedMarker,
+    GatheredMarker,
+    OutputFile,
+)
 from shared.domain.plan import Plan
 from shared.domain.report_case import AlleleCounts, DataFile, FileRole, Laboratory, Quality, ReportCase
 from shared.domain.variant import AnnotatedVariant
 from shared.domain.work import Stage
+from shared.errors import PermanentError, TransientError
 from shared.fhir.bundle import build_bundle, count_findings, split_bundle
 from shared.formats.annotated_vcf import read_annotated
 from shared.lake.rows import lake_tables
@@ -43,12 +52,19 @@ def deliver(plan: Plan, services: Services, *, laboratory: Laboratory, fhir_base
 
     Raises:
         LedgerError: When rows, findings or records do not agree with what was counted before; nothing is posted then.
+        PipelineError: When the sample missed its quality limits and nobody has released it.
     """
     meter = Meter(services.clock)
     blobs = services.blobs
+    flagged, decision = read_release(plan, services)
+    if flagged and decision is None:
+        # `advance` would not have asked for it, had it seen the marker.
+        raise TransientError(f"Analysis {plan.analysis} is flagged and must be held. Look at its markers again.")
+    if decision and decision.decision is not Decision.RELEASED:
+        raise PermanentError(f"Analysis {plan.analysis} was rejected; its results must not be delivered.")
     gathered = GatheredMarker.model_validate_json(blobs.read(_marker(plan, Stage.GATHERED)))
     annotated = AnnotatedMarker.model_validate_json(blobs.read(_marker(plan, Stage.ANNOTATED)))
-    qc = _read_qc(plan, services)
+    qc = read_qc(plan, services)
     variants, sha1 = _read_variants(plan, annotated, services)
     triage = interpret(variants)
     balance("findings", annotated.findings, "annotated.json", len(triage.findings), "the annotated VCF as read")
@@ -59,12 +75,17 @@ def deliver(plan: Plan, services: Services, *, laboratory: Laboratory, fhir_base
         findings=triage.findings,
         withheld=triage.withheld,
         counts=AlleleCounts(len(variants), sum(not variant.passes for variant in variants)),
-        quality=_quality(gathered, qc),
-        issued=annotated.ended,
+        quality=quality_of(gathered, qc),
+        issued=decision.decided if decision else annotated.ended,
         laboratory=laboratory,
         fhir_base=fhir_base.rstrip("/"),
-        files=_data_files(plan, (*gathered.outputs, *annotated.outputs), sha1, services, annotated),
+        files=(
+            *_data_files(plan, (*gathered.outputs, *annotated.outputs), sha1, services, annotated),
+            *([quality_file(plan, gathered, services)] if flagged else []),
+        ),
         tools=tools,
+        missed=flagged.missed if flagged else (),
+        decision=decision,
     )
     page = render_page(case)
     bundle = build_bundle(case, page)
@@ -74,8 +95,8 @@ def deliver(plan: Plan, services: Services, *, laboratory: Laboratory, fhir_base
         rows[table.name] = services.lake.replace(table, plan.analysis)
         balance("rows", table.data.num_rows, f"the results for lake table {table.name}", rows[table.name], "the lake")
     outputs = (
-        _upload(plan, Result.REPORT, page.encode(), services),
-        _upload(plan, Result.BUNDLE, bundle, services),
+        upload_result(plan, Result.REPORT, page.encode(), services),
+        upload_result(plan, Result.BUNDLE, bundle, services),
     )
     resources = tuple(ref for part in split_bundle(bundle) for ref in services.fhir.post_transaction(part))
     report = next(ref for ref in resources if ref.startswith("DiagnosticReport/"))
@@ -99,7 +120,18 @@ def _marker(plan: Plan, stage: Stage) -> naming.BlobRef:
     return naming.result_marker(plan.sample, plan.analysis, stage)
 
 
-def _read_qc(plan: Plan, services: Services) -> QcFigures:
+def read_release(plan: Plan, services: Services) -> tuple[FlaggedMarker | None, DecidedMarker | None]:
+    """What the sample missed and what was decided on it; None for what has not happened."""
+    flagged = services.blobs.find(_marker(plan, Stage.FLAGGED))
+    decided = services.blobs.find(_marker(plan, Stage.DECIDED))
+    return (
+        FlaggedMarker.model_validate_json(flagged) if flagged else None,
+        DecidedMarker.model_validate_json(decided) if decided else None,
+    )
+
+
+def read_qc(plan: Plan, services: Services) -> QcFigures:
+    """The quality figures as gather left them."""
     document = json.loads(services.blobs.read(naming.result_blob(plan.sample, plan.analysis, Result.QC)))
     return {name: (figure["value"], figure["unit"]) for name, figure in document["metrics"].items()}
 
@@ -120,7 +152,9 @@ def _read_variants(
     return variants, {name: sha1}
 
 
-def _quality(gathered: GatheredMarker, qc: QcFigures) -> Quality:
+def quality_of(gathered: GatheredMarker, qc: QcFigures) -> Quality:
+    """The figures that a report tells."""
+
     def figure(name: str) -> float | None:
         return qc[name][0] if name in qc else None
 
@@ -164,7 +198,23 @@ def _data_files(
     return tuple(files)
 
 
-def _upload(plan: Plan, result: Result, data: bytes, services: Services) -> OutputFile:
+def quality_file(plan: Plan, gathered: GatheredMarker, services: Services) -> DataFile:
+    """The file of quality figures, for the report of a sample that missed its limits."""
+    ref = naming.result_blob(plan.sample, plan.analysis, Result.QC)
+    data = services.blobs.read(ref)
+    return DataFile(
+        role=FileRole.QUALITY,
+        url=services.blobs.url(ref),
+        title=ref.name.rpartition("/")[2],
+        content_type="application/json",
+        size=len(data),
+        sha1=base64.b64encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode(),
+        created=gathered.ended,
+    )
+
+
+def upload_result(plan: Plan, result: Result, data: bytes, services: Services) -> OutputFile:
+    """Write a result file."""
     ref = naming.result_blob(plan.sample, plan.analysis, result)
     with services.blobs.writer(ref) as stream:
         stream.write(data)

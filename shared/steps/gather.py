@@ -9,9 +9,10 @@ from pathlib import Path
 from shared import naming
 from shared.domain.ids import canonical_json
 from shared.domain.ledger import balance, check_reads, check_shards
-from shared.domain.markers import AlignedMarker, CalledMarker, GatheredMarker, OutputFile
+from shared.domain.markers import AlignedMarker, CalledMarker, FlaggedMarker, GatheredMarker, OutputFile
 from shared.domain.plan import Plan
 from shared.domain.qc import QcMetric, add_histograms, summarise, summarise_reads
+from shared.domain.thresholds import Missed, in_force, missed_limits
 from shared.domain.work import ChunkKey, Stage
 from shared.naming import Result
 from shared.ports import BlobStore
@@ -55,8 +56,9 @@ def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch:
     primary = sum(marker.primary for marker in called.values())
     inserts = add_histograms(marker.insert_sizes for marker in aligned.values())
     metrics = summarise(pairs, _summed(aligned.values()), _summed(called.values()), vcf.records, inserts)
+    missed = missed_limits(metrics, plan.limits)
     qc = scratch / "qc.json"
-    qc.write_bytes(canonical_json(_document(plan, metrics, _read_groups(plan, aligned, called))))
+    qc.write_bytes(canonical_json(_document(plan, metrics, _read_groups(plan, aligned, called), missed)))
     outputs = _upload(
         plan,
         {
@@ -70,6 +72,10 @@ def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch:
         },
         blobs,
     )
+    if missed:
+        # Before the marker of the stage: whoever goes on from there must see it.
+        flagged = FlaggedMarker(analysis=plan.analysis, sample=plan.sample, missed=missed)
+        blobs.create(naming.result_marker(plan.sample, plan.analysis, Stage.FLAGGED), flagged.to_json())
     marker = GatheredMarker(
         analysis=plan.analysis,
         pairs=pairs,
@@ -128,7 +134,10 @@ def _read_groups(
 
 
 def _document(
-    plan: Plan, metrics: Mapping[str, QcMetric], groups: Mapping[str, Mapping[str, QcMetric]]
+    plan: Plan,
+    metrics: Mapping[str, QcMetric],
+    groups: Mapping[str, Mapping[str, QcMetric]],
+    missed: tuple[Missed, ...],
 ) -> dict[str, object]:
     def figures(some: Mapping[str, QcMetric]) -> dict[str, object]:
         return {name: {"value": metric.value, "unit": metric.unit} for name, metric in some.items()}
@@ -139,4 +148,7 @@ def _document(
         "sample": plan.sample,
         "metrics": figures(metrics),
         "read_groups": {name: figures(some) for name, some in groups.items()},
+        "limits": {name: limit.model_dump(mode="json") for name, limit in in_force(plan.limits).items()},
+        "verdict": "missed" if missed else "kept",
+        "missed": [str(one) for one in missed],
     }

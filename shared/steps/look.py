@@ -11,8 +11,11 @@ from shared.domain.markers import (
     AlignedMarker,
     CalledMarker,
     ChunkMarker,
+    DecidedMarker,
+    Decision,
     FailureRecord,
     RecalibratedMarker,
+    RetriedMarker,
     SplitMarker,
 )
 from shared.domain.plan import Plan
@@ -47,7 +50,8 @@ def read_facts(plan: Plan, blobs: BlobStore, tasks: TaskRunner | None = None) ->
         tasks: Ask Batch too. It is asked before the markers are listed: a task that ends in between is then seen
             with its marker.
     """
-    attempts = _read_attempts(plan, tasks) if tasks is not None else None
+    asked_round = read_round(plan, blobs) if tasks is not None else 0
+    attempts = _read_attempts(plan, asked_round, tasks) if tasks is not None else None
     refs: list[MarkerRef] = []
     newest: datetime | None = None
     for container, prefix in (
@@ -59,6 +63,7 @@ def read_facts(plan: Plan, blobs: BlobStore, tasks: TaskRunner | None = None) ->
             if ref is not None:
                 refs.append(ref)
                 newest = max(newest, facts.modified) if newest else facts.modified
+    number, past = _retried(plan, refs, blobs)
     return Facts(
         checkpoints=_checkpoints(refs),
         chunks=frozenset(ref.chunk for ref in refs if ref.stage is Stage.CHUNK),
@@ -66,9 +71,16 @@ def read_facts(plan: Plan, blobs: BlobStore, tasks: TaskRunner | None = None) ->
         aligned=frozenset(ref.chunk for ref in refs if ref.stage is Stage.ALIGNED),
         recalibrated=frozenset(ref.number for ref in refs if ref.stage is Stage.RECALIBRATED),
         called=frozenset(ref.number for ref in refs if ref.stage is Stage.CALLED),
-        results=frozenset(ref.stage for ref in refs if ref.stage in RESULT_STAGES),
-        failures=_failures(plan, refs, blobs),
-        attempts=attempts,
+        results=frozenset(
+            ref.stage
+            for ref in refs
+            if ref.stage in RESULT_STAGES and (ref.stage is not Stage.FAILED or ref.number == number)
+        ),
+        decision=_decision(plan, refs, blobs),
+        round=number,
+        past=past,
+        failures=_failures(plan, refs, past, blobs),
+        attempts=attempts if number == asked_round else None,
         newest=newest,
     )
 
@@ -91,20 +103,43 @@ def _splits(plan: Plan, refs: Iterable[MarkerRef], blobs: BlobStore) -> Mapping[
     }
 
 
-def _failures(plan: Plan, refs: Iterable[MarkerRef], blobs: BlobStore) -> tuple[FailureRecord, ...]:
+def _decision(plan: Plan, refs: Iterable[MarkerRef], blobs: BlobStore) -> Decision | None:
+    if not any(ref.stage is Stage.DECIDED for ref in refs):
+        return None
+    data = blobs.read(naming.result_marker(plan.sample, plan.analysis, Stage.DECIDED))
+    return DecidedMarker.model_validate_json(data).decision
+
+
+def read_round(plan: Plan, blobs: BlobStore) -> int:
+    """How often an operator let the analysis be tried again."""
+    return sum(1 for _ in blobs.list(Container.WORK, naming.retried_folder(plan.analysis)))
+
+
+def _retried(plan: Plan, refs: Iterable[MarkerRef], blobs: BlobStore) -> tuple[int, Mapping[str, int]]:
+    """The newest round, and the attempts that the rounds before it used up."""
+    number = max((ref.number for ref in refs if ref.stage is Stage.RETRIED), default=0)
+    if not number:
+        return 0, {}
+    data = blobs.read(naming.retried_marker(plan.analysis, number))
+    return number, RetriedMarker.model_validate_json(data).past
+
+
+def _failures(
+    plan: Plan, refs: Iterable[MarkerRef], past: Mapping[str, int], blobs: BlobStore
+) -> tuple[FailureRecord, ...]:
     return tuple(
         FailureRecord.model_validate_json(blobs.read(naming.failure_record(plan.analysis, ref.work, ref.number)))
         for ref in refs
-        if ref.work is not None
+        if ref.work is not None and ref.number >= past.get(str(ref.work), 0)
     )
 
 
-def _read_attempts(plan: Plan, tasks: TaskRunner) -> Mapping[tuple[str, int], Attempt]:
+def _read_attempts(plan: Plan, number: int, tasks: TaskRunner) -> Mapping[tuple[str, int], Attempt]:
     attempts: dict[tuple[str, int], Attempt] = {}
-    job = naming.job_id(plan.analysis)
+    job = naming.job_id(plan.analysis, number)
     for report in tasks.reports(job).values():
-        work, number = naming.parse_task_id(report.id)
-        attempts[str(work), number] = _attempt(job, report, tasks)
+        work, attempt = naming.parse_task_id(report.id)
+        attempts[str(work), attempt] = _attempt(job, report, tasks)
     return attempts
 
 

@@ -9,9 +9,10 @@ from pydantic import ValidationError
 from shared import naming
 from shared.domain.facts import Facts
 from shared.domain.ids import AnalysisId
-from shared.domain.markers import FailedMarker
+from shared.domain.markers import DecidedMarker, FailedMarker, FlaggedMarker
 from shared.domain.plan import Layout, Plan, ResultSettings
 from shared.domain.progress import progress_of
+from shared.domain.wording import describe_missed
 from shared.domain.work import Stage
 from shared.errors import PipelineError
 from shared.naming import Container
@@ -50,7 +51,7 @@ def analysis_status(analysis: str, blobs: BlobStore) -> dict[str, Any] | None:
     plan = Plan.model_validate_json(data)
     facts = read_facts(plan, blobs)
     folder = naming.results_folder(plan.sample, plan.analysis)
-    failed = blobs.find(naming.result_marker(plan.sample, plan.analysis, Stage.FAILED))
+    failed = blobs.find(naming.failed_marker(plan.sample, plan.analysis, facts.round))
     return {
         **_summary(plan, facts),
         "test": plan.order.test.display,
@@ -61,7 +62,32 @@ def analysis_status(analysis: str, blobs: BlobStore) -> dict[str, Any] | None:
             for record in facts.failures
         ],
         "failed": FailedMarker.model_validate_json(failed).message if failed else None,
+        "retries": facts.round,
+        "missed_limits": _missed_limits(plan, facts, blobs),
+        "decision": _decision(plan, facts, blobs),
         "results": [str(blob.ref) for blob in blobs.list(Container.RESULTS, folder)],
+    }
+
+
+def _missed_limits(plan: Plan, facts: Facts, blobs: BlobStore) -> list[str]:
+    """One sentence per quality limit that the sample missed."""
+    if Stage.FLAGGED not in facts.results:
+        return []
+    data = blobs.read(naming.result_marker(plan.sample, plan.analysis, Stage.FLAGGED))
+    return [describe_missed(one) for one in FlaggedMarker.model_validate_json(data).missed]
+
+
+def _decision(plan: Plan, facts: Facts, blobs: BlobStore) -> dict[str, str] | None:
+    """What was decided on a held sample, by whom, when and why; None before."""
+    if Stage.DECIDED not in facts.results:
+        return None
+    data = blobs.read(naming.result_marker(plan.sample, plan.analysis, Stage.DECIDED))
+    marker = DecidedMarker.model_validate_json(data)
+    return {
+        "decision": marker.decision,
+        "by": marker.by,
+        "reason": marker.reason,
+        "decided": marker.decided.isoformat(),
     }
 
 

@@ -268,6 +268,51 @@ def test_one_analysis_is_told_and_another_is_not_found(world: World) -> None:
     assert (status, body["status"], body["title"]) == (404, 404, "No such analysis")
 
 
+def post(name: str, body: bytes, analysis: str = PLAN.analysis) -> tuple[int, Any]:
+    request = func.HttpRequest("POST", "https://app/api", params={}, route_params={"analysis": analysis}, body=body)
+    answer = user_function(name)(request)
+    return answer.status_code, json.loads(answer.get_body())
+
+
+def test_a_decision_on_a_held_analysis_is_taken_and_the_other_refused(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    body = b'{"by": "lab-director", "reason": "Deep enough for this gene."}'
+    open_analysis(world, PLAN)
+    assert post("release-analysis", body)[0] == 409
+    for stage in (Stage.FLAGGED, Stage.GATHERED, Stage.ANNOTATED, Stage.HELD):
+        world.blobs.create(naming.result_marker(SAMPLE, PLAN.analysis, stage), b"{}")
+    assert post("release-analysis", b"{}")[0] == 400
+    assert post("release-analysis", body, "0" * 24)[0] == 404
+    status, decided = post("release-analysis", body)
+    assert (status, decided["decision"], decided["by"]) == (200, "released", "lab-director")
+    assert post("release-analysis", body) == (200, decided)
+    status, refusal = post("reject-analysis", body)
+    assert (status, refusal["title"]) == (409, "Not possible now")
+    assert "was released by lab-director" in refusal["detail"]
+    assert "Deep enough" not in caplog.text
+
+
+def test_a_failed_analysis_is_tried_again_once_asked(world: World) -> None:
+    body = b'{"by": "ops", "reason": "The EHR is back."}'
+    open_analysis(world, PLAN)
+    assert post("retry-analysis", body)[0] == 409
+    world.blobs.create(naming.failed_marker(SAMPLE, PLAN.analysis, 0), b"{}")
+    assert post("retry-analysis", b"")[0] == 400
+    assert post("retry-analysis", body, "0" * 24)[0] == 404
+    status, retried = post("retry-analysis", body)
+    assert (status, retried["round"]) == (200, 1)
+    assert get("get-analysis", analysis=PLAN.analysis)[1]["retries"] == 1
+
+
+def test_a_decision_needs_a_function_key(fresh: dict[str, Any]) -> None:
+    for name in ("release-analysis", "reject-analysis", "retry-analysis"):
+        (trigger,) = [one for one in fresh["functions"][name] if one["type"] == "httpTrigger"]
+        assert trigger["methods"] == ["POST"]
+        assert str(trigger.get("authLevel", "FUNCTION")).upper().endswith("FUNCTION")
+
+
 def test_drops_are_told(world: World) -> None:
     install_bundle(world.blobs)
     drop_fastq(world.blobs, "L1", 1)

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from function_app import app
+from infra.local.event_filters import load_subscriptions
 from shared.domain.ids import AnalysisId
-from shared.domain.work import ChunkKey
+from shared.domain.work import ChunkKey, Stage
 from shared.naming import (
     DATA_CONTAINERS,
+    BlobRef,
     Container,
     Queue,
     aligned_part,
@@ -22,6 +24,8 @@ from shared.naming import (
     intake_blob,
     open_entry,
     plan_blob,
+    result_marker,
+    retried_marker,
 )
 from shared.settings import DATA_CONNECTION, AppSettings
 from tests.unit.infra.bicep_reader import BicepFile, Declaration, read_bicep
@@ -171,6 +175,37 @@ def test_the_work_lifecycle_reaches_all_data_and_neither_a_marker_nor_an_index()
 
 def test_each_queue_of_the_chain_has_exactly_one_subscription() -> None:
     assert sorted(entry["queue"] for entry in SUBSCRIPTIONS) == sorted(Queue)
+
+
+@pytest.mark.parametrize(
+    ("stage", "queues"),
+    [
+        (Stage.FLAGGED, []),
+        (Stage.GATHERED, [Queue.ANNOTATE]),
+        (Stage.ANNOTATED, [Queue.DELIVER]),
+        (Stage.HELD, []),
+        (Stage.DECIDED, [Queue.DELIVER]),
+        (Stage.DELIVERED, [Queue.ARCHIVE]),
+        (Stage.REJECTED, [Queue.ARCHIVE]),
+        (Stage.ARCHIVED, []),
+        (Stage.FAILED, []),
+    ],
+)
+def test_a_marker_of_the_results_reaches_the_queue_that_goes_on_from_it(stage: Stage, queues: list[Queue]) -> None:
+    assert queues_of(result_marker("NA1", AnalysisId("0" * 24), stage)) == queues
+
+
+def test_a_retry_reaches_the_queue_of_failures() -> None:
+    assert queues_of(retried_marker(AnalysisId("0" * 24), 1)) == [Queue.FAIL]
+
+
+def queues_of(ref: BlobRef) -> list[Queue]:
+    event = {
+        "type": "Microsoft.Storage.BlobCreated",
+        "subject": f"/blobServices/default/containers/{ref.container}/blobs/{ref.name}",
+    }
+    found = load_subscriptions(INFRA / "subscriptions.json")
+    return [Queue(one.queue) for one in found if one.filter.matches(event)]
 
 
 @pytest.mark.parametrize("entry", SUBSCRIPTIONS, ids=lambda entry: entry["name"])

@@ -76,6 +76,19 @@ def test_a_results_marker_is_parsed_back(stage: Stage) -> None:
     assert parse(ref) == MarkerRef(ANALYSIS, stage, sample="NA.1-b")
 
 
+@given(number=st.integers(1, 999))
+def test_a_retry_and_the_failure_of_its_round_are_parsed_back(number: int) -> None:
+    assert parse(naming.retried_marker(ANALYSIS, number)) == MarkerRef(ANALYSIS, Stage.RETRIED, number=number)
+    failed = MarkerRef(ANALYSIS, Stage.FAILED, sample="NA1", number=number)
+    assert parse(naming.failed_marker("NA1", ANALYSIS, number)) == failed
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", naming.job_id(ANALYSIS, number))
+    assert naming.job_id(ANALYSIS, number) != naming.job_id(ANALYSIS)
+
+
+def test_the_failure_of_the_first_round_has_the_name_of_its_stage() -> None:
+    assert naming.failed_marker("NA1", ANALYSIS, 0) == naming.result_marker("NA1", ANALYSIS, Stage.FAILED)
+
+
 @pytest.mark.parametrize(
     "ref",
     [

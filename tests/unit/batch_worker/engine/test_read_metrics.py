@@ -36,7 +36,7 @@ def test_counts_of_a_read_group_are_what_its_fastq_and_its_alignments_say(world,
     histogram = whole.aligned[lane].metrics.histogram()
     assert {bp: count for bp, count in enumerate(histogram) if count} == inserts
     assert histogram[-1] > 0
-    assert whole.called[0].group_duplicates[group] == sum(r.is_duplicate for r in mine) > 0
+    assert whole.called[0].reads.group_duplicates[group] == sum(r.is_duplicate for r in mine) > 0
 
 
 def test_cuts_leave_the_sums_as_they_are(world, reference, whole: Outcome, tmp_path):
@@ -49,7 +49,7 @@ def test_cuts_leave_the_sums_as_they_are(world, reference, whole: Outcome, tmp_p
     total: Counter[str] = Counter()
     for summary in cut.called:
         total.update(summary.reads.group_duplicates)
-    assert total == whole.called[0].group_duplicates
+    assert total == whole.called[0].reads.group_duplicates
 
 
 def test_fragments_longer_than_the_last_bin_are_counted_in_it():

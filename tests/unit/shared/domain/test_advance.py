@@ -11,9 +11,20 @@ from hypothesis import strategies as st
 from shared.domain.actions import Action, Close, ContinueSplit, OpenSplit, RecordFailure, RunStep, Stop, SubmitTask
 from shared.domain.advance import RetryPolicy, advance, is_due_after
 from shared.domain.facts import Attempt, AttemptState, Facts
-from shared.domain.markers import FailureKind
+from shared.domain.markers import Decision, FailureKind
 from shared.domain.plan import Plan
-from shared.domain.work import AlignWork, CallWork, ChunkKey, RecalibrateWork, SplitWork, Stage, Step, StepWork, Work
+from shared.domain.work import (
+    RESULT_STAGES,
+    AlignWork,
+    CallWork,
+    ChunkKey,
+    RecalibrateWork,
+    SplitWork,
+    Stage,
+    Step,
+    StepWork,
+    Work,
+)
 from tests.factories import NOON, make_failure, make_plan
 
 PLAN = make_plan(groups=("L1", "L2"))
@@ -147,6 +158,38 @@ def test_delivering_is_tried_for_hours_because_only_an_outside_service_is_missed
     assert timedelta(hours=8) < now - NOON < timedelta(hours=10)
 
 
+@given(
+    past=st.integers(0, 40),
+    work=st.sampled_from([CallWork(0), StepWork(Step.ANNOTATE), StepWork(Step.DELIVER)]),
+    retry=st.builds(RetryPolicy, max_attempts=st.integers(1, 6), max_delivery_attempts=st.integers(1, 6)),
+)
+def test_a_retry_gives_as_many_attempts_and_delays_as_at_first_and_uses_no_number_twice(
+    past: int, work: Work, retry: RetryPolicy
+) -> None:
+    before = {Step.ANNOTATE: {Stage.GATHERED}, Step.DELIVER: {Stage.GATHERED, Stage.ANNOTATED}}
+    results = before[work.step] if isinstance(work, StepWork) else set()
+    called = frozenset() if isinstance(work, CallWork) else SHARDS
+    facts = dataclasses.replace(CALLED, called=called, results=frozenset(results), past={str(work): past}, round=1)
+    now, delays = NOON, []
+    while not isinstance(first := advance(PLAN, facts, now, retry)[0], Stop):
+        if isinstance(first, SubmitTask):
+            assert first.attempt == past + len(delays)
+        record = make_failure(PLAN, work, attempt=facts.next_attempt(str(work)), failed=now)
+        facts = dataclasses.replace(facts, failures=(*facts.failures, record))
+        delays.append(retry.ready_at(record, past) - now)
+        now = now + delays[-1]
+    limit = retry.max_delivery_attempts if work == StepWork(Step.DELIVER) else retry.max_attempts
+    assert [record.attempt for record in facts.failures] == list(range(past, past + limit))
+    assert delays == [timedelta(seconds=min(60 * 4**n, 3600)) for n in range(limit)]
+
+
+def test_after_a_retry_everything_that_can_go_on_is_due() -> None:
+    facts = Facts(chunks=ALL, splits=SPLITS, aligned=frozenset({C("L1", 0)}), round=1)
+    actions = steps(facts)
+    assert len(actions) == 2
+    assert all(is_due_after(action, Stage.RETRIED) for action in actions)
+
+
 def test_a_task_in_hand_is_left_alone_and_one_that_died_without_a_word_is_recorded() -> None:
     facts = Facts(
         chunks=ALL,
@@ -176,11 +219,59 @@ def test_a_dead_first_attempt_does_not_hide_that_the_second_was_never_submitted(
     assert advance(PLAN, facts, NOON + timedelta(hours=1)) == [SubmitTask(work, 1)]
 
 
-class World:
-    """An analysis whose effects are applied to facts, and whose markers queue up as events."""
+ANNOTATED = frozenset({Stage.GATHERED, Stage.ANNOTATED})
+FLAGGED = ANNOTATED | {Stage.FLAGGED}
+HELD = FLAGGED | {Stage.HELD}
+DECIDED = HELD | {Stage.DECIDED}
 
-    def __init__(self, chunks: dict[str, int]) -> None:
+
+@pytest.mark.parametrize(
+    ("reached", "decision", "step"),
+    [
+        (FLAGGED, None, Step.HOLD),
+        (HELD, None, None),
+        (DECIDED, Decision.RELEASED, Step.DELIVER),
+        (DECIDED, Decision.REJECTED, Step.REJECT),
+        (DECIDED | {Stage.DELIVERED}, Decision.RELEASED, Step.ARCHIVE),
+        (DECIDED | {Stage.REJECTED}, Decision.REJECTED, Step.ARCHIVE),
+        (FLAGGED - {Stage.ANNOTATED}, None, Step.ANNOTATE),
+    ],
+)
+def test_a_flagged_sample_is_held_until_it_is_decided_on(
+    reached: frozenset[Stage], decision: Decision | None, step: Step | None
+) -> None:
+    facts = dataclasses.replace(CALLED, results=reached, decision=decision)
+    assert steps(facts) == ([RunStep(StepWork(step))] if step else [])
+
+
+@given(
+    results=st.frozensets(st.sampled_from(RESULT_STAGES)),
+    decision=st.sampled_from([None, *Decision]),
+)
+def test_no_state_of_the_results_delivers_what_is_flagged_and_not_released(
+    results: frozenset[Stage], decision: Decision | None
+) -> None:
+    actions = steps(dataclasses.replace(CALLED, results=results, decision=decision))
+    if decision is Decision.REJECTED or (Stage.FLAGGED in results and decision is None):
+        assert RunStep(StepWork(Step.DELIVER)) not in actions
+    if decision is not Decision.REJECTED:
+        assert RunStep(StepWork(Step.REJECT)) not in actions
+    if decision is not None or Stage.FLAGGED not in results:
+        assert RunStep(StepWork(Step.HOLD)) not in actions
+
+
+class World:
+    """An analysis whose effects are applied to facts, and whose markers queue up as events.
+
+    Args:
+        chunks: Chunks of each read group.
+        flagged: Whether the sample misses its limits.
+    """
+
+    def __init__(self, chunks: dict[str, int], *, flagged: bool = False) -> None:
         self.chunks = chunks
+        self.flagged = flagged
+        self.told: list[str] = []  # what the EHR was told, in order
         self.facts = Facts()
         self.events: list[tuple[Stage, ChunkKey | None, Work | None]] = [(Stage.PLANNED, None, None)]
         self.submitted: list[tuple[Work, int]] = []
@@ -219,9 +310,56 @@ class World:
                 self.submitted.append((work, attempt))
                 self.set(Stage.CALLED, None, called=facts.called | {shard})
             case RunStep(StepWork(step)):
-                self.set(step.stage, None, results=facts.results | {step.stage})
+                if step in {Step.HOLD, Step.DELIVER, Step.REJECT} and step.stage not in facts.results:
+                    self.told.append(str(step))
+                flag = {Stage.FLAGGED} if step is Step.GATHER and self.flagged else set()
+                self.set(step.stage, None, results=facts.results | {step.stage} | flag)
             case _:
                 assert isinstance(action, Close), action
+
+    def decide(self, decision: Decision) -> None:
+        """As an operator may: only what is held, and once."""
+        if Stage.HELD in self.facts.results and self.facts.decision is None:
+            self.set(Stage.DECIDED, None, results=self.facts.results | {Stage.DECIDED}, decision=decision)
+
+
+@given(
+    decision=st.sampled_from([None, *Decision]),
+    seed=st.integers(0, 2**32),
+    lost=st.floats(0, 0.5),
+    doubled=st.floats(0, 0.5),
+)
+@settings(max_examples=200, deadline=None)
+def test_a_flagged_sample_ends_as_it_was_decided_whatever_becomes_of_its_events(
+    decision: Decision | None, seed: int, lost: float, doubled: float
+) -> None:
+    dice = random.Random(seed)
+    world = World({"L1": 1, "L2": 1}, flagged=True)
+    patience = 30  # how often somebody looks before deciding
+    for _ in range(500):
+        actions: list[Action] = []
+        if world.events:
+            event = world.events.pop(dice.randrange(len(world.events)))
+            if dice.random() < doubled:
+                world.events.append(event)
+            if dice.random() >= lost:
+                stage, chunk, work = event
+                actions = [a for a in advance(PLAN, world.facts, NOON) if is_due_after(a, stage, chunk, work)]
+        else:
+            actions = advance(PLAN, world.facts, NOON)
+            if actions == [Close()]:
+                break
+        for action in actions:
+            world.apply(action)
+        if decision and dice.randrange(patience) == 0:
+            world.decide(decision)
+    if decision is None:
+        assert world.facts.results == {Stage.FLAGGED, Stage.GATHERED, Stage.ANNOTATED, Stage.HELD}
+        assert world.told == ["hold"]
+        return
+    end, step = (Stage.DELIVERED, "deliver") if decision is Decision.RELEASED else (Stage.REJECTED, "reject")
+    assert world.facts.results == DECIDED | {end, Stage.ARCHIVED}
+    assert world.told == ["hold", step]
 
 
 PLANS = st.sampled_from([PLAN, GATK, UNRECALIBRATED])
@@ -276,4 +414,20 @@ def test_without_lost_events_the_timer_is_never_needed(plan: Plan, chunks: dict[
         for action in advance(plan, world.facts, NOON):
             if is_due_after(action, stage, chunk, work):
                 world.apply(action)
+    assert Stage.ARCHIVED in world.facts.results
+
+
+@pytest.mark.parametrize("decision", Decision)
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=50, deadline=None)
+def test_without_lost_events_a_decision_needs_no_timer(decision: Decision, seed: int) -> None:
+    dice = random.Random(seed)
+    world = World({"L1": 2, "L2": 1}, flagged=True)
+    while world.events:
+        stage, chunk, work = world.events.pop(dice.randrange(len(world.events)))
+        for action in advance(PLAN, world.facts, NOON):
+            if is_due_after(action, stage, chunk, work):
+                world.apply(action)
+        if not world.events:
+            world.decide(decision)
     assert Stage.ARCHIVED in world.facts.results

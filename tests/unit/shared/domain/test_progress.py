@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.domain.facts import Facts
+from shared.domain.markers import Decision
 from shared.domain.progress import progress_of
 from shared.domain.work import ChunkKey, SplitWork, Stage
 from tests.factories import make_failure, make_plan
@@ -14,6 +15,8 @@ PLAN = make_plan(groups=("L1", "L2"))
 ALL = frozenset({ChunkKey("L1", 0), ChunkKey("L1", 1), ChunkKey("L2", 0)})
 SPLITS = {"L1": 2, "L2": 1}
 SHARDS = frozenset(range(len(PLAN.shards)))
+FLAGGED = frozenset({Stage.FLAGGED, Stage.GATHERED, Stage.ANNOTATED})
+DECIDED = FLAGGED | {Stage.HELD, Stage.DECIDED}
 
 
 @pytest.mark.parametrize(
@@ -32,6 +35,14 @@ SHARDS = frozenset(range(len(PLAN.shards)))
         ({"results": frozenset({Stage.GATHERED, Stage.ANNOTATED, Stage.DELIVERED})}, "archiving"),
         ({"results": frozenset({Stage.DELIVERED, Stage.ARCHIVED})}, "completed"),
         ({"results": frozenset({Stage.GATHERED, Stage.FAILED})}, "failed"),
+        ({"results": FLAGGED}, "delivering"),  # it is about to be held
+        ({"results": FLAGGED | {Stage.HELD}}, "held"),
+        ({"results": DECIDED, "decision": Decision.RELEASED}, "delivering"),
+        ({"results": DECIDED, "decision": Decision.REJECTED}, "rejecting"),
+        ({"results": DECIDED | {Stage.REJECTED}, "decision": Decision.REJECTED}, "archiving"),
+        ({"results": DECIDED | {Stage.REJECTED, Stage.ARCHIVED}, "decision": Decision.REJECTED}, "rejected"),
+        ({"results": DECIDED | {Stage.DELIVERED, Stage.ARCHIVED}, "decision": Decision.RELEASED}, "completed"),
+        ({"results": DECIDED | {Stage.FAILED}, "decision": Decision.RELEASED}, "failed"),
     ],
 )
 def test_the_stage_follows_from_the_markers(facts: dict[str, Any], stage: str) -> None:

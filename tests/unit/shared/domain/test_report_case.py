@@ -16,7 +16,7 @@ from shared.domain.report_case import (
 from shared.domain.variant import Consequence
 from shared.domain.wording import conclude
 from shared.errors import LedgerError, PermanentError
-from tests.report_cases import case, finding
+from tests.report_cases import MISSED, case, data_files, finding
 
 
 @pytest.mark.parametrize(
@@ -96,3 +96,15 @@ def test_the_consequence_with_a_coding_name_speaks_for_its_gene(consequences, ma
     chosen = main_consequence(variant)
     assert (text(chosen) if chosen else None) == main
     assert [text(one) for one in consequence_by_gene(variant)] == by_gene
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"withheld": (finding(),), "files": ()}, "1 variants and 0 files of results"),
+        ({"files": data_files()}, "0 variants and 2 files of results"),
+    ],
+)
+def test_a_report_without_result_that_holds_any_is_refused(arguments, words):
+    with pytest.raises(LedgerError, match=f"is held, and its report holds {words}; it must hold none"):
+        case(missed=MISSED, **arguments)

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from shared.domain.qc import QcMetric
-from shared.domain.thresholds import Limit, faults
+from shared.domain.thresholds import DEFAULT_LIMITS, Limit, Missed, faults, in_force, missed_limits
 from tests.factories import make_order
 
 
@@ -49,3 +49,17 @@ def test_an_asked_limit_takes_the_place_of_the_default():
 def test_a_limit_that_says_nothing_is_refused(limit: dict[str, object], words: str):
     with pytest.raises(ValidationError, match=words):
         make_order(qc=limit)
+
+
+def test_what_is_missed_keeps_its_numbers_and_is_in_order_of_figure():
+    limits = {"read_pairs": Limit(min=10), "mean_depth": Limit(min=30)}
+    assert missed_limits(figures(read_pairs=3), limits) == (
+        Missed(figure="mean_depth", value=None, limit=Limit(min=30)),
+        Missed(figure="read_pairs", value=3, limit=Limit(min=10)),
+    )
+
+
+def test_the_limits_in_force_are_the_default_ones_and_those_asked_for():
+    asked = {"mean_depth": Limit(min=30), "contamination": Limit(max=0.1)}
+    assert in_force(asked) == {**DEFAULT_LIMITS, **asked}
+    assert list(in_force(asked)) == sorted(in_force(asked))

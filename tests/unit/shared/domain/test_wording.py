@@ -5,9 +5,20 @@ from dataclasses import replace
 import pytest
 
 from shared.domain.phase import Phase, phased_pairs
+from shared.domain.qc import FIGURES as KNOWN_FIGURES
 from shared.domain.report_case import DataFile, FileRole, Quality
+from shared.domain.thresholds import Limit, Missed
 from shared.domain.variant import Zygosity
-from shared.domain.wording import conclude, describe, methodology, studied_regions, uncalled_regions, variant_name
+from shared.domain.wording import (
+    FIGURES,
+    conclude,
+    describe,
+    describe_missed,
+    methodology,
+    studied_regions,
+    uncalled_regions,
+    variant_name,
+)
 from tests import report_cases
 from tests.report_cases import case, clinvar, finding
 
@@ -116,3 +127,41 @@ def test_no_sentence_holds_the_patient():
     words = conclude(one).text + methodology(one)
     assert "MRN" not in words
     assert clinvar().variation_id in words
+
+
+def test_a_missed_limit_is_told_in_plain_words():
+    assert describe_missed(report_cases.MISSED[0]) == (
+        "The part of the reads that come from another person is 0.081; at most 0.05 is required."
+    )
+    missing = Missed(figure="snvs", value=None, limit=Limit(min=1))
+    assert describe_missed(missing) == "Snvs could not be measured; at least 1 is required."
+
+
+def test_only_figures_that_exist_have_words():
+    assert set(FIGURES) <= set(KNOWN_FIGURES)
+
+
+def test_a_held_sample_concludes_nothing_but_why_it_is_held():
+    conclusion = conclude(report_cases.held())
+    assert conclusion.interpretation is None
+    assert conclusion.text.splitlines()[:3] == [
+        "Held: no result is released, because the sample missed its quality limits.",
+        "The part of the reads that come from another person is 0.081; at most 0.05 is required.",
+        "The mean depth (reads per base) is 12.4; at least 30 is required.",
+    ]
+    assert "alleles" not in methodology(report_cases.held())
+
+
+def test_a_rejection_says_by_whom_when_and_why():
+    assert (
+        "Rejected by lab-director on 2026-11-03 10:00 UTC. Reason: The repeated extraction gave the same figures."
+    ) in conclude(report_cases.rejected()).details
+
+
+def test_a_released_result_keeps_its_interpretation_and_says_first_that_limits_were_missed():
+    conclusion = conclude(report_cases.released())
+    assert conclusion.interpretation == "Positive"
+    lines = conclusion.text.splitlines()
+    assert lines[0] == "Positive: 1 reportable variant was found."
+    assert lines[1] == "The sample missed its quality limits; the result was released all the same."
+    assert conclude(report_cases.positive()).caveats == ()

@@ -289,3 +289,46 @@ def test_a_limit_without_room_for_the_report_is_refused():
     bundle = build_bundle(many_findings(1), PAGE)
     with pytest.raises(PermanentError, match="no room for the report"):
         split_bundle(bundle, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "report", "study", "order"),
+    [
+        ("held", "registered", "on-hold", "active"),
+        ("rejected", "cancelled", "stopped", "revoked"),
+        ("released", "final", "completed", "completed"),
+    ],
+)
+def test_what_missed_its_limits_has_the_status_of_what_became_of_it(name, report, study, order):
+    bundle = build_bundle(CASES[name](), PAGE)
+    (found,) = resources(bundle, "DiagnosticReport")
+    assert found["status"] == report
+    assert ("conclusionCode" in found, "result" in found) == (name == "released", name == "released")
+    assert "12.4; at least 30 is required" in found["conclusion"]
+    assert of_profile(bundle, "genomic-study")[0]["status"] == study
+    assert resources(bundle, "ServiceRequest")[0]["status"] == order
+
+
+@pytest.mark.parametrize("name", ["held", "rejected"])
+def test_a_report_without_result_tells_of_no_variant_and_of_the_quality_figures_alone(name):
+    bundle = build_bundle(CASES[name](), PAGE)
+    assert resources(bundle, "Observation") == []
+    (document,) = resources(bundle, "DocumentReference")
+    assert document["content"][0]["attachment"]["title"] == "NA00001.qc.json"
+    assert not re.search(r"alleles were called|met the rule", bundle.decode())
+
+
+def test_every_resource_of_a_held_report_is_replaced_by_what_follows():
+    held, rejected, released = (
+        provided(entries_of(build_bundle(CASES[name](), PAGE))) for name in ("held", "rejected", "released")
+    )
+    assert held == rejected
+    assert held < released
+
+
+def test_who_decided_stands_in_the_provenance():
+    (provenance,) = resources(build_bundle(report_cases.released(), PAGE), "Provenance")
+    verifier = provenance["agent"][-1]
+    assert verifier["type"]["coding"][0]["code"] == "verifier"
+    assert verifier["who"]["display"] == "lab-director"
+    assert provenance["recorded"] == "2026-11-03T10:00:00Z"

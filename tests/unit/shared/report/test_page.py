@@ -57,8 +57,8 @@ def test_the_same_case_gives_the_same_page(name):
 def test_the_page_says_the_conclusion_of_the_bundle_first(name):
     conclusion = conclude(CASES[name]())
     text = text_of(CASES[name]())
-    assert text.index(conclusion.headline) < text.index("Findings")
-    for sentence in conclusion.details:
+    assert text.index(conclusion.headline) < text.index("What was tested")
+    for sentence in (*conclusion.caveats, *conclusion.details):
         assert sentence in text
 
 
@@ -169,3 +169,20 @@ def test_only_a_number_becomes_a_link_to_clinvar():
         if tag == "a"
     ]
     assert links == ["https://www.ncbi.nlm.nih.gov/clinvar/variation/55396/"]
+
+
+@pytest.mark.parametrize(("name", "label"), [("held", "Held"), ("rejected", "Rejected")])
+def test_a_page_without_result_says_why_and_nothing_of_variants(name, label):
+    text = text_of(CASES[name]())
+    assert f"{label}: " in text
+    assert "The mean depth (reads per base) is 12.4; at least 30 is required." in text
+    assert "This report gives no result." in text
+    for words in ("Findings", "alleles called", "reported", "No reportable variants", "full result"):
+        assert words not in text
+
+
+def test_a_result_released_in_spite_of_missed_limits_warns_before_its_conclusion():
+    text = text_of(report_cases.released())
+    assert text.index("Quality limits missed") < text.index("1 reportable variant was found.")
+    assert "Released by lab-director on 2026-11-03 10:00 UTC." in text
+    assert "Quality limits missed" not in text_of(report_cases.positive())

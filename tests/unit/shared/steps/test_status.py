@@ -5,12 +5,14 @@ import json
 import pytest
 
 from shared import naming
-from shared.domain.markers import FailedMarker
+from shared.domain.markers import Decision, FailedMarker
 from shared.domain.plan import Layout, ResultSettings
+from shared.domain.thresholds import Limit, Missed
 from shared.domain.work import SplitWork, Stage
 from shared.errors import TransientError
+from shared.steps.decide import DecisionRequest, decide
 from shared.steps.status import analysis_status, check_services, list_drops, list_statuses
-from tests.drops import SAMPLE, drop_fastq, drop_order, file_aligned, install_bundle, open_analysis
+from tests.drops import SAMPLE, drop_fastq, drop_order, file_aligned, file_annotated, install_bundle, open_analysis
 from tests.factories import NOON, make_failure, make_plan
 from tests.fakes import World
 
@@ -67,6 +69,26 @@ def test_one_analysis_tells_its_failures_and_results_and_is_json(world: World) -
     assert status["read_groups"] == ["L1", "L2"]
     assert json.loads(json.dumps(status)) == status
     assert "P1" not in json.dumps(status)  # the patient stays in the order
+
+
+def test_a_held_analysis_tells_what_it_missed_and_then_what_was_decided(world: World) -> None:
+    file_annotated(world, PLAN, missed=(Missed(figure="mean_depth", value=12.4, limit=Limit(min=30)),))
+    world.blobs.create(naming.result_marker(SAMPLE, PLAN.analysis, Stage.HELD), b"{}")
+    status = analysis_status(PLAN.analysis, world.blobs)
+    assert status is not None
+    assert (status["stage"], status["decision"]) == ("held", None)
+    assert status["missed_limits"] == ["The mean depth (reads per base) is 12.4; at least 30 is required."]
+    request = DecisionRequest(by="qa", reason="Too shallow")
+    decide(PLAN.analysis, request, Decision.REJECTED, world.blobs, world.clock)
+    status = analysis_status(PLAN.analysis, world.blobs)
+    assert status is not None
+    assert status["stage"] == "rejecting"
+    assert status["decision"] == {
+        "decision": "rejected",
+        "by": "qa",
+        "reason": "Too shallow",
+        "decided": NOON.isoformat(),
+    }
 
 
 @pytest.mark.parametrize("name", ["", "x", "0" * 24, "../landing", "open", "0" * 23])
