@@ -213,8 +213,13 @@ def targets_data(analysis: AnalysisId) -> BlobRef:
     return BlobRef(Container.WORK, f"{DATA_PREFIX}{analysis}/targets.bed")
 
 
+def known_fingerprint_data(analysis: AnalysisId, sha256: str) -> BlobRef:
+    """The genotypes that a sample is compared with, as they were when its plan was frozen: VCF, plain or gzip."""
+    return BlobRef(Container.WORK, f"{DATA_PREFIX}{analysis}/known-fingerprint-{sha256[:16]}.vcf")
+
+
 def called_data(analysis: AnalysisId, shard: int, suffix: str) -> BlobRef:
-    """An output of a shard: suffix ``bam``, ``vcf.gz``, ``g.vcf.gz``."""
+    """An output of a shard: suffix ``bam``, ``vcf.gz``, ``g.vcf.gz``, ``sites.tsv``."""
     return BlobRef(Container.WORK, f"{DATA_PREFIX}{analysis}/called/{shard:05d}.{suffix}")
 
 
@@ -234,8 +239,15 @@ class Result(StrEnum):
     ANNOTATED_VCF = "annotated.vcf.gz"
     ANNOTATED_VCF_INDEX = "annotated.vcf.gz.tbi"
     QC = "qc.json"
+    FINGERPRINT = "fingerprint.vcf.gz"
+    FINGERPRINT_INDEX = "fingerprint.vcf.gz.tbi"
     BUNDLE = "fhir.json"
     REPORT = "report.html"
+
+
+def sample_folder(sample: str) -> str:
+    """Prefix of all results of a sample."""
+    return f"{sample}/"
 
 
 def results_folder(sample: str, analysis: AnalysisId) -> str:

@@ -49,6 +49,7 @@ from batch_worker.engine.packed import (
     spans_of,
 )
 from batch_worker.engine.read_metrics import duplicates_by_read_group
+from batch_worker.engine.site_counts import count_sites, sites_of
 from batch_worker.engine.vcf_text import (
     ORIGINAL_TAG,
     FilterLimits,
@@ -61,6 +62,7 @@ from batch_worker.engine.vcf_text import (
 )
 from batch_worker.process import run, run_pipeline
 from shared.domain.genome import Contig, Interval, Shard
+from shared.domain.sites import CommonSite, SiteCounts
 from shared.errors import PermanentError
 from shared.formats.gvcf import bands_line
 
@@ -112,6 +114,7 @@ class CallSummary:
             makes of them; a record may lie some bp before the shard, because left-aligning moved it.
         gvcf: `shard.g.vcf.gz`, variants as called and reference blocks cut at the shard's borders.
         group_duplicates: Duplicates by read group.
+        sites: What the reads show at the common sites in the shard.
     """
 
     bam: Path
@@ -126,6 +129,7 @@ class CallSummary:
     variants: VariantCounts
     depth: Depth
     group_duplicates: dict[str, int]
+    sites: list[SiteCounts]
 
 
 def call_shard(
@@ -137,6 +141,7 @@ def call_shard(
     options: CallOptions,
     out_dir: Path,
     log: Path,
+    common_sites: Sequence[CommonSite] = (),
 ) -> CallSummary:
     """Write `shard.bam`, `shard.vcf.gz` and `shard.g.vcf.gz` to `out_dir`.
 
@@ -148,6 +153,7 @@ def call_shard(
         options: Settings of the caller.
         out_dir: Made if missing.
         log: What the tools say on stderr is appended here.
+        common_sites: Where bases are counted; those outside of the shard are left out.
 
     Raises:
         PermanentError: When a part is damaged, belongs to another reference, or was cut with too small a halo.
@@ -193,6 +199,7 @@ def call_shard(
         variants=counts,
         depth=depth,
         group_duplicates=duplicates_by_read_group(records, owned),
+        sites=count_sites(records, spans.end, sites_of(shard, common_sites), contigs),
     )
 
 

@@ -11,6 +11,8 @@ from shared.domain.markers import AlignedMarker, CalledMarker
 from shared.domain.plan import Plan
 from shared.domain.reference import Role
 from shared.domain.work import ChunkKey
+from shared.formats.common_sites import read_common_sites
+from shared.formats.site_table import write_site_table
 from shared.steps.look import read_aligned
 from shared.steps.meter import Meter
 from shared.steps.reference_cache import CALLING, fetch_bundle
@@ -27,6 +29,7 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
     manifest, folder = fetch_bundle(plan.reference.name, plan.reference.manifest_sha256, CALLING, blobs, context.cache)
     aligned = read_aligned(plan, blobs)
     parts = _fetch_parts(aligned, shard, context, scratch)
+    sites = [site for file in manifest.of(Role.COMMON_SITES) for site in read_common_sites(folder / file.path)]
     summary = call_shard(
         parts,
         shard=plan.shards[shard],
@@ -35,13 +38,16 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
         options=CallOptions(),
         out_dir=scratch / "called",
         log=scratch / "caller.log",
+        common_sites=sites,
     )
     owned = sum(part.owned for marker in aligned.values() for part in marker.parts if part.shard == shard)
     balance("alignments", owned, f"the parts of shard {shard}", summary.records, "its BAM")
-    outputs = tuple(
-        blobs.upload(naming.called_data(plan.analysis, shard, suffix), path)
-        for suffix, path in (("bam", summary.bam), ("vcf.gz", summary.vcf), ("g.vcf.gz", summary.gvcf))
-    )
+    files = [("bam", summary.bam), ("vcf.gz", summary.vcf), ("g.vcf.gz", summary.gvcf)]
+    if sites:
+        table = scratch / "called" / "sites.tsv"
+        write_site_table(summary.sites, table)
+        files.append(("sites.tsv", table))
+    outputs = tuple(blobs.upload(naming.called_data(plan.analysis, shard, suffix), path) for suffix, path in files)
     marker = CalledMarker(
         analysis=plan.analysis,
         shard=shard,

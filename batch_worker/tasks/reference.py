@@ -13,12 +13,14 @@ from shared.domain.genome import Contig
 from shared.domain.reference import Assembly, BundleFile, ContigEntry, ReferenceManifest, Role
 from shared.errors import PermanentError
 from shared.formats.clinvar import prepare_clinvar
+from shared.formats.common_sites import prepare_common_sites
 from shared.formats.gene_models import to_ensembl_gff3
 from shared.ports import BlobStore
 from shared.steps.versions import index_versions
 
 GENES_NAME = "genes.gff3.gz"
 CLINVAR_NAME = "clinvar.vcf.gz"
+COMMON_SITES_NAME = "common-sites.vcf.gz"
 MANIFEST_NAME = "manifest.json"
 
 
@@ -30,12 +32,14 @@ class BundleSources:
         fasta: Reference sequence: plain, gzip or BGZF.
         genes: Gene models, GFF3 of Ensembl, GENCODE or RefSeq; None: no consequences will be named.
         clinvar: ClinVar's VCF; None: nothing will be reportable.
+        common_sites: VCF of common SNVs with `INFO/AF`; None: neither contamination nor identity can be measured.
         versions: What the user says of the versions of `genes` and `clinvar`; read from the files when left out.
     """
 
     fasta: Path
     genes: Path | None = None
     clinvar: Path | None = None
+    common_sites: Path | None = None
     versions: tuple[tuple[str, str], ...] = ()
 
 
@@ -58,7 +62,7 @@ def make_bundle(
     Raises:
         PermanentError: For sources that are damaged or do not fit each other, with the place.
     """
-    for path in (sources.fasta, sources.genes, sources.clinvar):
+    for path in (sources.fasta, sources.genes, sources.clinvar, sources.common_sites):
         if path is not None and not path.is_file():
             raise PermanentError(f"{path} is not there. Check the path.")
     say(f"indexing {sources.fasta.name}")
@@ -92,6 +96,14 @@ def make_bundle(
                 say(f"  left out: {count:,} records {why}")
         versions["clinvar"] = known.version
         roles |= {clinvar: Role.CLINVAR, clinvar.with_name(clinvar.name + ".tbi"): Role.CLINVAR_INDEX}
+    if sources.common_sites:
+        say(f"choosing common sites of {sources.common_sites.name}")
+        sites = out_dir / COMMON_SITES_NAME
+        chosen = prepare_common_sites(sources.common_sites, out_dir / REFERENCE_NAME, contigs, sites)
+        say(f"  {chosen.written:,} sites of {chosen.records:,} records")
+        for why, count in chosen.left_out.items():
+            say(f"  left out: {count:,} records, {why}")
+        roles |= {sites: Role.COMMON_SITES}
     versions |= dict(sources.versions)
     manifest = ReferenceManifest(
         name=name,

@@ -32,6 +32,7 @@ class Role(StrEnum):
     GENES_INDEX = "genes-index"
     CLINVAR = "clinvar"
     CLINVAR_INDEX = "clinvar-index"
+    COMMON_SITES = "common-sites"
 
 
 class BundleFile(Document):

@@ -18,6 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     make.add_argument("--fasta", type=Path, required=True, help="reference sequence: plain, gzip or bgzip")
     make.add_argument("--gff", type=Path, metavar="GFF3", help="gene models of Ensembl, GENCODE or RefSeq")
     make.add_argument("--clinvar", type=Path, metavar="VCF", help="ClinVar's VCF for the same genome build")
+    make.add_argument(
+        "--common-sites",
+        type=Path,
+        metavar="VCF",
+        help="common SNVs with INFO/AF, such as gnomAD's: contamination and identity are measured there",
+    )
     make.add_argument("--assembly", type=Assembly, choices=list(Assembly), default=Assembly.OTHER, help="genome build")
     make.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the bundle")
     make.set_defaults(act=_make)
@@ -35,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _make(args: argparse.Namespace) -> int:
-    sources = BundleSources(args.fasta, args.gff, args.clinvar)
+    sources = BundleSources(args.fasta, args.gff, args.clinvar, args.common_sites)
     manifest = make_bundle(args.name, args.assembly, sources, args.out, say=print)
     print(
         f"Bundle '{manifest.name}' with {len(manifest.contigs):,} contigs and {len(manifest.files)} files: {args.out}"
