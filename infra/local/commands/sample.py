@@ -59,7 +59,10 @@ def run(args: argparse.Namespace) -> int:
     genome_bp = sum(contig.length for contig in manifest.contigs)
     options = StackOptions(state=state / "stack", slots=slots, settings=settings_for(genome_bp, fastqs, slots))
     out: Path = args.out or Path("results") / order.sample
-    job = SampleJob(order.sample, fastqs, order_file, folder, out)
+    fingerprint = args.fastq / order.fingerprint if order.fingerprint else None
+    if fingerprint and not fingerprint.is_file():
+        raise PermanentError(f"{fingerprint} is not there; the order names it as the sample's fingerprint.")
+    job = SampleJob(order.sample, fastqs, order_file, folder, out, fingerprint)
     print("Starting the local stack ...", flush=True)
     with open_stack(options) as stack:
         tell(stack, job, run_job(stack, job))

@@ -21,12 +21,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoData:
 @pytest.fixture(scope="module")
 def made(demo: DemoData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle")
-    make_bundle("demo", Assembly.OTHER, BundleSources(demo.fasta, demo.genes, demo.clinvar), folder)
+    make_bundle("demo", Assembly.OTHER, BundleSources(demo.fasta, demo.genes, demo.clinvar, demo.common_sites), folder)
     return folder
 
 
 def test_the_same_sources_give_the_same_bundle(demo: DemoData, made: Path, tmp_path: Path) -> None:
-    make_bundle("demo", Assembly.OTHER, BundleSources(demo.fasta, demo.genes, demo.clinvar), tmp_path)
+    make_bundle(
+        "demo", Assembly.OTHER, BundleSources(demo.fasta, demo.genes, demo.clinvar, demo.common_sites), tmp_path
+    )
     assert (tmp_path / "manifest.json").read_bytes() == (made / "manifest.json").read_bytes()
 
 
