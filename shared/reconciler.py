@@ -230,6 +230,8 @@ class Reconciler:
 
                     laboratory = Laboratory(self._settings.laboratory_name, self._settings.laboratory_system)
                     deliver(plan, services, laboratory=laboratory, fhir_base=str(self._settings.fhir_url))
+                case Step.REPORT_QC:
+                    raise AssertionError("the quality report is a Batch task")
                 case Step.ARCHIVE:
                     from shared.steps.archive import archive
 
@@ -286,7 +288,7 @@ def _hint(plan: Plan, action: ContinueSplit | RunStep) -> tuple[Queue, BlobRef]:
     match action.work.step:
         case Step.GATHER:
             return Queue.GATHER, naming.called_marker(plan.analysis, 0)
-        case Step.ANNOTATE:
+        case Step.ANNOTATE | Step.REPORT_QC:  # the latter is a Batch task, which no hint starts
             return Queue.ANNOTATE, naming.result_marker(plan.sample, plan.analysis, Stage.GATHERED)
         case Step.DELIVER:
             return Queue.DELIVER, naming.result_marker(plan.sample, plan.analysis, Stage.ANNOTATED)

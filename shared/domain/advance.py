@@ -79,36 +79,41 @@ def advance(plan: Plan, facts: Facts, now: datetime, retry: RetryPolicy = RetryP
     """
     if facts.results & {Stage.ARCHIVED, Stage.FAILED}:
         return [Close()]
-    final = _final_failure(facts, retry)
+    final = next((record for record in _final_failures(facts, retry) if record.work != Step.REPORT_QC), None)
     if final:
         return [Stop(final)]
     actions: list[Action] = []
-    for work in _needed(plan, facts):
+    for work in _needed(plan, facts, retry):
         actions.extend(_attempt(plan, facts, work, now, retry))
     return actions
 
 
-def _final_failure(facts: Facts, retry: RetryPolicy) -> FailureRecord | None:
-    """The failure that ends the analysis: the first permanent one by name, else one without attempts left."""
+def _final_failures(facts: Facts, retry: RetryPolicy) -> Iterator[FailureRecord]:
+    """The failures that are not tried again: the permanent ones by name, then those without attempts left."""
     in_order = sorted(facts.failures, key=lambda record: (record.work, record.attempt))
-    for record in in_order:
-        if record.kind is FailureKind.PERMANENT:
-            return record
-    for record in in_order:
-        if retry.is_last(record):
-            return record
-    return None
+    yield from (record for record in in_order if record.kind is FailureKind.PERMANENT)
+    yield from (record for record in in_order if retry.is_last(record))
 
 
-def _needed(plan: Plan, facts: Facts) -> Iterator[Work]:
-    """The units of work whose inputs are there and whose marker is not, in a fixed order."""
+def _needed(plan: Plan, facts: Facts, retry: RetryPolicy) -> Iterator[Work]:
+    """The units of work whose inputs are there and whose marker is not, in a fixed order.
+
+    The quality report is made beside the steps from annotating on; only archiving waits for it, and not for one that
+    cannot be made: nobody's results are kept back for want of a page about them.
+    """
+    is_reported = Stage.QC_REPORTED in facts.results or any(
+        record.work == Step.REPORT_QC for record in _final_failures(facts, retry)
+    )
     for done, step in (
         (Stage.DELIVERED, Step.ARCHIVE),
         (Stage.ANNOTATED, Step.DELIVER),
         (Stage.GATHERED, Step.ANNOTATE),
     ):
         if done in facts.results:
-            yield StepWork(step)
+            if step is not Step.ARCHIVE or is_reported:
+                yield StepWork(step)
+            if not is_reported:
+                yield StepWork(Step.REPORT_QC)
             return
     shards = range(len(plan.shards))
     if facts.called.issuperset(shards):
@@ -158,10 +163,13 @@ def _attempt(plan: Plan, facts: Facts, work: Work, now: datetime, retry: RetryPo
 
 
 def _runs_on_batch(plan: Plan, work: SplitWork | StepWork) -> bool:
-    """Whether a split or a step is too heavy for a function. Deliver and archive only talk to services."""
+    """Whether a split or a step is too heavy for a function. Deliver and archive only talk to services.
+
+    The quality report reads every alignment again and is in no hurry: it is always a task of its own.
+    """
     if isinstance(work, SplitWork):
         return plan.read_group(work.read_group).size >= plan.layout.large_read_group_bytes
-    return plan.is_large and work.step in {Step.GATHER, Step.ANNOTATE}
+    return work.step is Step.REPORT_QC or (plan.is_large and work.step in {Step.GATHER, Step.ANNOTATE})
 
 
 def _wordless(
@@ -194,7 +202,10 @@ def is_due_after(action: Action, stage: Stage, chunk: ChunkKey | None = None, wo
     if isinstance(action, Stop | Close):
         return stage in {Stage.FAILURE, Stage.ARCHIVED}
     if stage is Stage.FAILURE:
-        return work == work_of(action)
+        # A quality report that is given up sets free what waited for it.
+        return work == work_of(action) or (
+            work == StepWork(Step.REPORT_QC) and work_of(action) == StepWork(Step.ARCHIVE)
+        )
     if isinstance(action, OpenSplit):
         return stage is Stage.PLANNED
     if isinstance(action, ContinueSplit):
@@ -207,7 +218,7 @@ def is_due_after(action: Action, stage: Stage, chunk: ChunkKey | None = None, wo
         case SplitWork():
             return stage is Stage.PLANNED
         case StepWork(step):
-            return stage is _BEFORE[step]
+            return stage in _BEFORE[step]
 
 
 def work_of(action: OpenSplit | ContinueSplit | SubmitTask | RunStep) -> Work:
@@ -216,8 +227,9 @@ def work_of(action: OpenSplit | ContinueSplit | SubmitTask | RunStep) -> Work:
 
 
 _BEFORE = {
-    Step.GATHER: Stage.CALLED,
-    Step.ANNOTATE: Stage.GATHERED,
-    Step.DELIVER: Stage.ANNOTATED,
-    Step.ARCHIVE: Stage.DELIVERED,
+    Step.GATHER: {Stage.CALLED},
+    Step.ANNOTATE: {Stage.GATHERED},
+    Step.DELIVER: {Stage.ANNOTATED},
+    Step.REPORT_QC: {Stage.GATHERED},
+    Step.ARCHIVE: {Stage.DELIVERED, Stage.QC_REPORTED},
 }

@@ -20,12 +20,20 @@ class Stage(StrEnum):
     GATHERED = "gathered"
     ANNOTATED = "annotated"
     DELIVERED = "delivered"
+    QC_REPORTED = "qc-reported"
     ARCHIVED = "archived"
     FAILURE = "failure"
     FAILED = "failed"
 
 
-RESULT_STAGES = (Stage.GATHERED, Stage.ANNOTATED, Stage.DELIVERED, Stage.ARCHIVED, Stage.FAILED)
+RESULT_STAGES = (
+    Stage.GATHERED,
+    Stage.ANNOTATED,
+    Stage.DELIVERED,
+    Stage.QC_REPORTED,
+    Stage.ARCHIVED,
+    Stage.FAILED,
+)
 """Stages whose markers lie in the results container."""
 
 
@@ -36,6 +44,7 @@ class Step(StrEnum):
     GATHER = "gather"
     ANNOTATE = "annotate"
     DELIVER = "deliver"
+    REPORT_QC = "report-qc"
     ARCHIVE = "archive"
 
     @property
@@ -48,6 +57,7 @@ _STAGE_OF = {
     Step.GATHER: Stage.GATHERED,
     Step.ANNOTATE: Stage.ANNOTATED,
     Step.DELIVER: Stage.DELIVERED,
+    Step.REPORT_QC: Stage.QC_REPORTED,
     Step.ARCHIVE: Stage.ARCHIVED,
 }
 

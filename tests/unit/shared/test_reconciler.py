@@ -188,15 +188,32 @@ def test_each_step_runs_after_the_marker_of_the_one_before(
     monkeypatch.setattr(target, lambda plan, *_, **__: ran.append(plan))
     file_called(world)
     if reached:
-        file_result(world, reached)
+        file_result(world, reached, Stage.QC_REPORTED)
     assert on(world, reached or Stage.CALLED, number=0) == [RunStep(StepWork(step))]
     assert ran == [PLAN]
+
+
+def test_the_gathered_marker_submits_the_quality_report_before_the_function_annotates(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def annotate(*_: object) -> None:
+        assert [request.command[-5] for request in world.tasks.jobs[naming.job_id(PLAN.analysis)].values()] == [
+            "report-qc"
+        ]
+
+    monkeypatch.setattr("shared.steps.annotate_analysis.annotate_analysis", annotate)
+    file_called(world)
+    file_result(world, Stage.GATHERED)
+    report = SubmitTask(StepWork(Step.REPORT_QC), 0)
+    assert on(world, Stage.GATHERED) == [RunStep(StepWork(Step.ANNOTATE)), report]
 
 
 def test_archiving_closes_the_analysis(world: World) -> None:
     file_called(world)
     file_result(world, Stage.GATHERED, Stage.ANNOTATED, Stage.DELIVERED)
-    on(world, Stage.DELIVERED)
+    assert on(world, Stage.DELIVERED) == []  # the quality report still reads what archiving deletes
+    file_result(world, Stage.QC_REPORTED)
+    on(world, Stage.QC_REPORTED)
     assert world.blobs.facts(naming.open_entry(PLAN.analysis)) is None
     assert world.blobs.facts(naming.open_entry(OTHER.analysis)) is not None
     assert world.tasks.finished == {naming.job_id(PLAN.analysis): "delivered"}
@@ -325,7 +342,7 @@ def test_the_timer_sends_long_work_to_the_queue_of_its_function(
     world: World, reached: list[Stage], queue: Queue, blob: naming.BlobRef
 ) -> None:
     file_called(world)
-    file_result(world, *reached)
+    file_result(world, *reached, *([Stage.QC_REPORTED] if reached else []))
     world.clock.sleep(601)
     reconciler(world).reconcile()
     assert world.hints.sent == [(queue, blob)]
