@@ -70,6 +70,35 @@ def normalise(vcf: Path, out_vcf: Path, *, reference: Path, original_tag: str) -
     ]  # fmt: skip
 
 
+def samtools_stats(
+    alignments: Path, out: Path, *, threads: int, reference: Path | None, targets: Path | None
+) -> list[str]:
+    """Statistics of the alignments as text that MultiQC and plot-bamstats read.
+
+    Args:
+        alignments: BAM or CRAM.
+        out: Result.
+        threads: For decompression.
+        reference: Plain FASTA, which CRAM needs.
+        targets: Tab-separated contig, first and last position (1-based, closed); only what lies there is counted.
+    """
+    options = ["--reference", str(reference)] if reference else []
+    options += ["-t", str(targets)] if targets else []
+    return ["samtools", "stats", "-@", str(threads), *options, str(alignments), "--stdout", str(out)]
+
+
+def bcftools_stats(vcf: Path, out: Path, *, targets: Path | None) -> list[str]:
+    """Statistics of the variants as text that MultiQC and plot-vcfstats read.
+
+    Args:
+        vcf: Result of the calling.
+        out: Result.
+        targets: BED.
+    """
+    options = ["-T", str(targets)] if targets else []
+    return ["bcftools", "stats", "-s", "-", *options, str(vcf), "--stdout", str(out)]
+
+
 # --- GATK ---------------------------------------------------------------------------------------------------
 
 _GATK_MAIN = "org.broadinstitute.hellbender.Main"

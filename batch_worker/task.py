@@ -132,5 +132,9 @@ def _run(work: Work, plan: Plan, context: TaskContext, scratch: Path) -> None:
             from shared.steps.annotate_analysis import annotate_analysis
 
             annotate_analysis(plan, context.blobs, context.clock, scratch, context.cache)
+        case StepWork(Step.REPORT_QC):
+            from batch_worker.tasks.report_qc import report_qc
+
+            report_qc(plan, context, scratch)
         case _:
             raise PermanentError(f"{work} is done by a function, not by a Batch task.")

@@ -233,8 +233,13 @@ def recalibration_table(analysis: AnalysisId, shard: int) -> BlobRef:
     return BlobRef(Container.WORK, f"{DATA_PREFIX}{analysis}/recalibrated/{shard:05d}.table")
 
 
+def known_fingerprint_data(analysis: AnalysisId, sha256: str) -> BlobRef:
+    """The genotypes that a sample is compared with, as they were when its plan was frozen: VCF, plain or gzip."""
+    return BlobRef(Container.WORK, f"{DATA_PREFIX}{analysis}/known-fingerprint-{sha256[:16]}.vcf")
+
+
 def called_data(analysis: AnalysisId, shard: int, suffix: str) -> BlobRef:
-    """An output of a shard: suffix ``bam``, ``vcf.gz``, ``g.vcf.gz``."""
+    """An output of a shard: suffix ``bam``, ``vcf.gz``, ``g.vcf.gz``, ``sites.tsv``."""
     return BlobRef(Container.WORK, f"{DATA_PREFIX}{analysis}/called/{shard:05d}.{suffix}")
 
 
@@ -254,10 +259,21 @@ class Result(StrEnum):
     ANNOTATED_VCF = "annotated.vcf.gz"
     ANNOTATED_VCF_INDEX = "annotated.vcf.gz.tbi"
     QC = "qc.json"
+    QC_PAGE = "qc.html"
+    SAMTOOLS_STATS = "samtools-stats.txt"
+    BCFTOOLS_STATS = "bcftools-stats.txt"
+    MULTIQC = "qc_mqc.json"
+    FINGERPRINT = "fingerprint.vcf.gz"
+    FINGERPRINT_INDEX = "fingerprint.vcf.gz.tbi"
     BUNDLE = "fhir.json"
     REPORT = "report.html"
     HELD_BUNDLE = "held.fhir.json"
     HELD_REPORT = "held.report.html"
+
+
+def sample_folder(sample: str) -> str:
+    """Prefix of all results of a sample."""
+    return f"{sample}/"
 
 
 def results_folder(sample: str, analysis: AnalysisId) -> str:

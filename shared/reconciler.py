@@ -242,6 +242,8 @@ class Reconciler:
                     from shared.steps.hold import reject
 
                     reject(plan, services, laboratory=self._laboratory, fhir_base=str(self._settings.fhir_url))
+                case Step.REPORT_QC:
+                    raise AssertionError("the quality report is a Batch task")
                 case Step.ARCHIVE:
                     from shared.steps.archive import archive
 
@@ -312,7 +314,7 @@ def _hint(plan: Plan, facts: Facts, action: ContinueSplit | RunStep) -> tuple[Qu
     match action.work.step:
         case Step.GATHER:
             return Queue.GATHER, naming.called_marker(plan.analysis, 0)
-        case Step.ANNOTATE:
+        case Step.ANNOTATE | Step.REPORT_QC:  # the latter is a Batch task, which no hint starts
             return Queue.ANNOTATE, naming.result_marker(plan.sample, plan.analysis, Stage.GATHERED)
         case Step.DELIVER | Step.HOLD:
             return Queue.DELIVER, naming.result_marker(plan.sample, plan.analysis, Stage.ANNOTATED)

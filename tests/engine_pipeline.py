@@ -1,6 +1,7 @@
 """The engine from FASTQ text to gathered files, in process, for tests."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from batch_worker.engine.align import AlignSummary, align_chunk
 from batch_worker.engine.call import CallOptions, CallSummary, call_shard
 from batch_worker.engine.header import SamReadGroup, read_dict
 from shared.domain.genome import Shard, cut_shards
+from shared.domain.sites import CommonSite
 from shared.steps.gather_files import GatheredBam, GatheredVcf, gather_bams, gather_gvcfs, gather_vcfs
 from tests.simulate import World
 
@@ -55,7 +57,13 @@ def align_all(
 
 
 def run_pipeline(
-    world: World, reference: Path, work: Path, shard_bp: int, chunk_pairs: int = 10**6, threads: int = 1
+    world: World,
+    reference: Path,
+    work: Path,
+    shard_bp: int,
+    chunk_pairs: int = 10**6,
+    threads: int = 1,
+    common_sites: Sequence[CommonSite] = (),
 ) -> Outcome:
     shards = cut_shards(read_dict(reference.with_name("reference.fa.dict")), shard_bp)
     aligned = align_all(world, reference, work, shards, chunk_pairs, threads)
@@ -68,6 +76,7 @@ def run_pipeline(
             options=CallOptions(),
             out_dir=work / "called" / str(shard.number),
             log=work / "call.log",
+            common_sites=common_sites,
         )
         for shard in shards
     ]

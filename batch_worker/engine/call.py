@@ -34,6 +34,7 @@ from batch_worker.engine.packed import (
     bam_header,
 )
 from batch_worker.engine.shard_reads import ReadCounts, bam_pieces, read_shard
+from batch_worker.engine.site_counts import count_sites, sites_of
 from batch_worker.engine.vcf_text import (
     ORIGINAL_TAG,
     FilterLimits,
@@ -46,6 +47,7 @@ from batch_worker.engine.vcf_text import (
 )
 from batch_worker.process import run, run_pipeline
 from shared.domain.genome import Contig, Interval, Shard
+from shared.domain.sites import CommonSite, SiteCounts
 from shared.formats.gvcf import bands_line
 
 BAM_LEVEL = 1
@@ -91,6 +93,7 @@ class CallSummary:
         bcftools norm
             makes of them; a record may lie some bp before the shard, because left-aligning moved it.
         gvcf: `shard.g.vcf.gz`, variants as called and reference blocks cut at the shard's borders.
+        sites: What the reads show at the common sites in the shard.
     """
 
     bam: Path
@@ -100,6 +103,7 @@ class CallSummary:
     gvcf_records: int
     variants: VariantCounts
     depth: Depth
+    sites: list[SiteCounts]
 
 
 def call_shard(
@@ -111,6 +115,7 @@ def call_shard(
     options: CallOptions,
     out_dir: Path,
     log: Path,
+    common_sites: Sequence[CommonSite] = (),
     on_bam: Callable[[Path], None] = lambda _: None,
 ) -> CallSummary:
     """Write `shard.bam`, `shard.vcf.gz` and `shard.g.vcf.gz` to `out_dir`.
@@ -123,6 +128,7 @@ def call_shard(
         options: Settings of the caller.
         out_dir: Made if missing.
         log: What the tools say on stderr is appended here.
+        common_sites: Where bases are counted; those outside of the shard are left out.
         on_bam: Told of `shard.bam` when it is written, before calling begins.
 
     Raises:
@@ -152,6 +158,7 @@ def call_shard(
         gvcf_records=gvcf_records,
         variants=counts,
         depth=depth,
+        sites=count_sites(records, reads.end, sites_of(shard, common_sites), contigs),
     )
 
 

@@ -25,9 +25,11 @@ from batch_worker.engine.gatk_vcf import HardFilters, cut_gvcf, finish, header, 
 from batch_worker.engine.header import read_dict, recalibration_program
 from batch_worker.engine.packed import find_offsets, read_bam, records_of
 from batch_worker.engine.shard_reads import ReadCounts, ShardReads, owned_rows, read_shard
+from batch_worker.engine.site_counts import count_sites, sites_of
 from batch_worker.engine.vcf_text import ORIGINAL_TAG, VariantCounts, split_header, text_pieces
 from batch_worker.process import run
 from shared.domain.genome import Contig, Interval, Shard
+from shared.domain.sites import CommonSite, SiteCounts
 from shared.errors import PermanentError
 
 PROVENANCE_KEY = "##fastq2fhir_gatk="
@@ -127,6 +129,7 @@ def call_shard_gatk(
     gatk: Gatk,
     out_dir: Path,
     log: Path,
+    common_sites: Sequence[CommonSite] = (),
 ) -> CallSummary:
     """Write `shard.bam`, `shard.vcf.gz` and `shard.g.vcf.gz` to `out_dir`.
 
@@ -140,6 +143,7 @@ def call_shard_gatk(
         gatk: The program.
         out_dir: Made if missing.
         log: What the tools say is appended here.
+        common_sites: Where bases are counted; those outside of the shard are left out.
 
     Returns:
         As the other caller: the BAM holds the recalibrated qualities; the GVCF has blocks of `<NON_REF>`.
@@ -153,14 +157,30 @@ def call_shard_gatk(
     with tempfile.TemporaryDirectory(prefix="call-", dir=out_dir) as scratch:
         caller = _Caller(shard, contigs, reference, halo_bp, options, gatk, Path(scratch), log)
         bam = out_dir / "shard.bam"
-        counts, depth = caller.write_bam(parts, tables, bam)
+        seen = caller.write_bam(parts, tables, bam, common_sites)
         is_recalibrated = bool(tables)
         gvcf, vcf = out_dir / "shard.g.vcf.gz", out_dir / "shard.vcf.gz"
         gvcf_records = caller.write_gvcf(gvcf, is_recalibrated=is_recalibrated)
         variants = caller.write_vcf(vcf, is_recalibrated=is_recalibrated)
     return CallSummary(
-        bam=bam, vcf=vcf, gvcf=gvcf, reads=counts, gvcf_records=gvcf_records, variants=variants, depth=depth
+        bam=bam,
+        vcf=vcf,
+        gvcf=gvcf,
+        reads=seen.counts,
+        gvcf_records=gvcf_records,
+        variants=variants,
+        depth=seen.depth,
+        sites=seen.sites,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a shard's reads show, whatever is called from them."""
+
+    counts: ReadCounts
+    depth: Depth
+    sites: list[SiteCounts]
 
 
 @dataclass(slots=True)
@@ -182,17 +202,20 @@ class _Caller:
         self.linked = link_reference(self.reference, self.scratch)
         self.seen = self.scratch / "merged.bam"
 
-    def write_bam(self, parts: Sequence[Path], tables: Sequence[Path], path: Path) -> tuple[ReadCounts, Depth]:
+    def write_bam(
+        self, parts: Sequence[Path], tables: Sequence[Path], path: Path, common_sites: Sequence[CommonSite]
+    ) -> _Seen:
         """Merge, recalibrate, write the owned records; `seen` is then what the caller reads, halo included."""
         reads = read_shard(parts, shard=self.shard, contigs=self.contigs, halo_bp=self.halo_bp)
         depth = depth_of(reads.records, [contig.name for contig in self.contigs], self.shard.intervals, self.reference)
-        counts = reads.counts
+        sites = count_sites(reads.records, reads.end, sites_of(self.shard, common_sites), self.contigs)
+        seen = _Seen(reads.counts, depth, sites)
         reads.write(self.seen, np.arange(len(reads.records)), BAM_LEVEL)
         known = [table for table in tables if _has_counts(table)]
         if not known:
             reads.write(path, np.flatnonzero(reads.owned), BAM_LEVEL)
             run(commands.index_bam(self.seen), self.log)
-            return counts, depth
+            return seen
         text, total = reads.text, len(reads.records)
         del reads  # the memory is the JVM's now
         table, recalibrated = self.scratch / "all.table", self.scratch / "recalibrated.bam"
@@ -201,7 +224,7 @@ class _Caller:
         self.seen.unlink()
         self.seen = recalibrated
         self._write_owned(recalibrated, text + recalibration_program(self.gatk.version) + "\n", total, path)
-        return counts, depth
+        return seen
 
     def _write_owned(self, recalibrated: Path, text: str, total: int, path: Path) -> None:
         """The owned records of GATK's BAM, under our header."""

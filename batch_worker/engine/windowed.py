@@ -271,11 +271,13 @@ def _concatenate(vcfs: Sequence[Path], out: Path) -> None:
 
 
 def _added(one: Any, other: Any) -> Any:
-    """The sum of two summaries, number by number; files are the first one's."""
+    """The sum of two summaries, number by number; lists go on, files are the first one's."""
     match one:
         case Path():
             return one
         case int():
+            return one + other
+        case list():
             return one + other
         case tuple():
             return tuple(map(_added, one, other))

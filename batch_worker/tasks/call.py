@@ -17,6 +17,8 @@ from shared.domain.order import Caller
 from shared.domain.plan import Plan
 from shared.domain.reference import Role
 from shared.domain.work import ChunkKey
+from shared.formats.common_sites import read_common_sites
+from shared.formats.site_table import write_site_table
 from shared.steps.look import read_aligned, read_recalibrated
 from shared.steps.meter import Meter
 from shared.steps.reference_cache import CALLING, fetch_bundle
@@ -39,6 +41,7 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
     parts = fetch_parts(aligned, shard, context, scratch)
     tables = _fetch_tables(plan, context, scratch) if plan.order.options.recalibrates else []
     reference = folder / manifest.one(Role.FASTA).path
+    sites = [site for file in manifest.of(Role.COMMON_SITES) for site in read_common_sites(folder / file.path)]
     whole = plan.shards[shard]
     uploads: dict[str, Future[OutputFile]] = {}
 
@@ -59,6 +62,7 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
                     gatk=gatk,
                     out_dir=out_dir,
                     log=scratch / "caller.log",
+                    common_sites=sites,
                 )
             return call_shard(
                 pieces,
@@ -68,6 +72,7 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
                 options=CallOptions(),
                 out_dir=out_dir,
                 log=scratch / "caller.log",
+                common_sites=sites,
                 on_bam=lambda bam: upload("bam", bam) if piece is whole else None,  # goes out while calling runs
             )
 
@@ -76,12 +81,16 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
             summary = call_one(parts, whole, out)
         else:
             summary = call_in_windows(parts, whole, plan.contigs, plan.settings.halo_bp, call_one, out)
-        for suffix, path in (("bam", summary.bam), ("vcf.gz", summary.vcf), ("g.vcf.gz", summary.gvcf)):
+        files = {"bam": summary.bam, "vcf.gz": summary.vcf, "g.vcf.gz": summary.gvcf}
+        if sites:
+            files["sites.tsv"] = out / "sites.tsv"
+            write_site_table(summary.sites, files["sites.tsv"])
+        for suffix, path in files.items():
             if suffix not in uploads:
                 upload(suffix, path)
     owned = sum(part.owned for marker in aligned.values() for part in marker.parts if part.shard == shard)
     balance("alignments", owned, f"the parts of shard {shard}", summary.reads.records, "its BAM")
-    outputs = tuple(uploads[suffix].result() for suffix in ("bam", "vcf.gz", "g.vcf.gz"))
+    outputs = tuple(uploads[suffix].result() for suffix in files)
     marker = CalledMarker(
         analysis=plan.analysis,
         shard=shard,

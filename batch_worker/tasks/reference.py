@@ -13,6 +13,7 @@ from shared.domain.genome import Contig
 from shared.domain.reference import Assembly, BundleFile, ContigEntry, ReferenceManifest, Role
 from shared.errors import PermanentError
 from shared.formats.clinvar import prepare_clinvar
+from shared.formats.common_sites import prepare_common_sites
 from shared.formats.gene_models import to_ensembl_gff3
 from shared.formats.known_sites import prepare_known_sites
 from shared.ports import BlobStore
@@ -20,6 +21,7 @@ from shared.steps.versions import index_versions
 
 GENES_NAME = "genes.gff3.gz"
 CLINVAR_NAME = "clinvar.vcf.gz"
+COMMON_SITES_NAME = "common-sites.vcf.gz"
 MANIFEST_NAME = "manifest.json"
 
 
@@ -32,6 +34,7 @@ class BundleSources:
         genes: Gene models, GFF3 of Ensembl, GENCODE or RefSeq; None: no consequences will be named.
         clinvar: ClinVar's VCF; None: nothing will be reportable.
         known_sites: VCFs of places known to vary; none: base qualities cannot be recalibrated.
+        common_sites: VCF of common SNVs with `INFO/AF`; None: neither contamination nor identity can be measured.
         versions: What the user says of the versions of `genes` and `clinvar`; read from the files when left out.
     """
 
@@ -39,6 +42,7 @@ class BundleSources:
     genes: Path | None = None
     clinvar: Path | None = None
     known_sites: tuple[Path, ...] = ()
+    common_sites: Path | None = None
     versions: tuple[tuple[str, str], ...] = ()
 
 
@@ -61,7 +65,7 @@ def make_bundle(
     Raises:
         PermanentError: For sources that are damaged or do not fit each other, with the place.
     """
-    for path in (sources.fasta, sources.genes, sources.clinvar, *sources.known_sites):
+    for path in (sources.fasta, sources.genes, sources.clinvar, sources.common_sites, *sources.known_sites):
         if path is not None and not path.is_file():
             raise PermanentError(f"{path} is not there. Check the path.")
     say(f"indexing {sources.fasta.name}")
@@ -108,6 +112,14 @@ def make_bundle(
                 say(f"  left out: {count:,} records {why}")
         versions[f"known-sites-{number}"] = summed.version
         roles |= {sites: Role.KNOWN_SITES, sites.with_name(sites.name + ".tbi"): Role.KNOWN_SITES_INDEX}
+    if sources.common_sites:
+        say(f"choosing common sites of {sources.common_sites.name}")
+        common = out_dir / COMMON_SITES_NAME
+        chosen = prepare_common_sites(sources.common_sites, out_dir / REFERENCE_NAME, contigs, common)
+        say(f"  {chosen.written:,} sites of {chosen.records:,} records")
+        for why, count in chosen.left_out.items():
+            say(f"  left out: {count:,} records, {why}")
+        roles |= {common: Role.COMMON_SITES}
     versions |= dict(sources.versions)
     manifest = ReferenceManifest(
         name=name,

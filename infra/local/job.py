@@ -28,6 +28,7 @@ class SampleJob:
         order: Its `order.json`.
         bundle: Folder of its reference bundle.
         out: Folder for the results.
+        fingerprint: The VCF that the order names as `fingerprint`, if it does.
     """
 
     sample: str
@@ -35,6 +36,7 @@ class SampleJob:
     order: Path
     bundle: Path
     out: Path
+    fingerprint: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def run_job(stack: RunningStack, job: SampleJob) -> Finished:
     install_bundle(job.bundle, AzureBlobs.connect(stack.endpoints.connection_string))
     began = time.monotonic()
     print(f"Dropping {len(job.fastqs)} FASTQ files and the order of {job.sample} into the landing container ...")
-    lab.drop(job.sample, [*job.fastqs, job.order])
+    lab.drop(job.sample, [*job.fastqs, *([job.fingerprint] if job.fingerprint else []), job.order])
     analysis = wait_for_plan(lab, job.sample, stack.check)
     print(f"Analysis {analysis} has begun.", flush=True)
     watch(lab, analysis, stack.check, LIMIT_SECONDS)
@@ -116,7 +118,8 @@ Done in {finished.seconds:.0f} s from the drop. Analysis {finished.analysis}, {f
                      {stack.endpoints.fhir}/{finished.report}
   clinician's page   {place("report.html")}
   lake tables        {out}/lake  (Delta: samples, variants, findings, qc)
-  quality            {place("qc.json")}""",
+  quality            {place("qc.json")}
+  fingerprint        {place("fingerprint.vcf.gz") if f"{job.sample}.fingerprint.vcf.gz" in names else "none"}""",
         flush=True,
     )
 

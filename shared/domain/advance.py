@@ -80,38 +80,26 @@ def advance(plan: Plan, facts: Facts, now: datetime, retry: RetryPolicy = RetryP
     """
     if facts.results & {Stage.ARCHIVED, Stage.FAILED}:
         return [Close()]
-    final = _final_failure(facts, retry)
+    final = next((record for record in _final_failures(facts, retry) if record.work != Step.REPORT_QC), None)
     if final:
         return [Stop(final)]
     actions: list[Action] = []
-    for work in _needed(plan, facts):
+    for work in _needed(plan, facts, retry):
         actions.extend(_attempt(plan, facts, work, now, retry))
     return actions
 
 
-def _final_failure(facts: Facts, retry: RetryPolicy) -> FailureRecord | None:
-    """The failure that ends the analysis: the first permanent one by name, else one without attempts left."""
+def _final_failures(facts: Facts, retry: RetryPolicy) -> Iterator[FailureRecord]:
+    """The failures that are not tried again: the permanent ones by name, then those without attempts left."""
     in_order = sorted(facts.failures, key=lambda record: (record.work, record.attempt))
-    for record in in_order:
-        if record.kind is FailureKind.PERMANENT:
-            return record
-    for record in in_order:
-        if retry.is_last(record, facts.past.get(record.work, 0)):
-            return record
-    return None
+    yield from (record for record in in_order if record.kind is FailureKind.PERMANENT)
+    yield from (record for record in in_order if retry.is_last(record, facts.past.get(record.work, 0)))
 
 
-def _needed(plan: Plan, facts: Facts) -> Iterator[Work]:
+def _needed(plan: Plan, facts: Facts, retry: RetryPolicy) -> Iterator[Work]:
     """The units of work whose inputs are there and whose marker is not, in a fixed order."""
-    if facts.results & {Stage.DELIVERED, Stage.REJECTED}:
-        yield StepWork(Step.ARCHIVE)
-        return
-    if Stage.ANNOTATED in facts.results:
-        if step := _release(facts):
-            yield StepWork(step)
-        return
-    if Stage.GATHERED in facts.results:
-        yield StepWork(Step.ANNOTATE)
+    if facts.results & {Stage.GATHERED, Stage.ANNOTATED, Stage.DELIVERED, Stage.REJECTED}:
+        yield from map(StepWork, _steps_after_gathering(facts, retry))
         return
     shards = range(len(plan.shards))
     if facts.called.issuperset(shards):
@@ -133,6 +121,26 @@ def _needed(plan: Plan, facts: Facts) -> Iterator[Work]:
     for shard in shards:
         if shard not in facts.called:
             yield CallWork(shard)
+
+
+def _steps_after_gathering(facts: Facts, retry: RetryPolicy) -> Iterator[Step]:
+    """The next of the steps to the EHR, and the quality report beside them.
+
+    Only archiving waits for the report, and not for one that cannot be made: nobody's results are kept back for want
+    of a page about them.
+    """
+    is_reported = Stage.QC_REPORTED in facts.results or any(
+        record.work == Step.REPORT_QC for record in _final_failures(facts, retry)
+    )
+    if facts.results & {Stage.DELIVERED, Stage.REJECTED}:
+        if is_reported:
+            yield Step.ARCHIVE
+    elif Stage.ANNOTATED not in facts.results:
+        yield Step.ANNOTATE
+    elif step := _release(facts):
+        yield step
+    if not is_reported:
+        yield Step.REPORT_QC
 
 
 def _release(facts: Facts) -> Step | None:
@@ -180,10 +188,13 @@ def _attempt(plan: Plan, facts: Facts, work: Work, now: datetime, retry: RetryPo
 
 
 def _runs_on_batch(plan: Plan, work: SplitWork | StepWork) -> bool:
-    """Whether a split or a step is too heavy for a function. Deliver and archive only talk to services."""
+    """Whether a split or a step is too heavy for a function. Deliver and archive only talk to services.
+
+    The quality report reads every alignment again and is in no hurry: it is always a task of its own.
+    """
     if isinstance(work, SplitWork):
         return plan.read_group(work.read_group).size >= plan.layout.large_read_group_bytes
-    return plan.is_large and work.step in {Step.GATHER, Step.ANNOTATE}
+    return work.step is Step.REPORT_QC or (plan.is_large and work.step in {Step.GATHER, Step.ANNOTATE})
 
 
 def _wordless(
@@ -218,7 +229,10 @@ def is_due_after(action: Action, stage: Stage, chunk: ChunkKey | None = None, wo
     if isinstance(action, Stop | Close):
         return stage in {Stage.FAILURE, Stage.ARCHIVED}
     if stage is Stage.FAILURE:
-        return work == work_of(action)
+        # A quality report that is given up sets free what waited for it.
+        return work == work_of(action) or (
+            work == StepWork(Step.REPORT_QC) and work_of(action) == StepWork(Step.ARCHIVE)
+        )
     if isinstance(action, OpenSplit):
         return stage is Stage.PLANNED
     if isinstance(action, ContinueSplit):
@@ -247,5 +261,6 @@ _BEFORE = {
     Step.HOLD: {Stage.ANNOTATED},
     Step.DELIVER: {Stage.ANNOTATED, Stage.DECIDED},
     Step.REJECT: {Stage.DECIDED},
-    Step.ARCHIVE: {Stage.DELIVERED, Stage.REJECTED},
+    Step.REPORT_QC: {Stage.GATHERED},
+    Step.ARCHIVE: {Stage.DELIVERED, Stage.REJECTED, Stage.QC_REPORTED},
 }

@@ -239,6 +239,10 @@ class DeliveredMarker(Marker):
     lake_rows: dict[str, int]
 
 
+class QcReportedMarker(Marker):
+    """The quality page and the statistics that other tools read are among the results."""
+
+
 class ArchivedMarker(Marker):
     """What is no longer needed is gone; the inputs are in a cheaper tier."""
 

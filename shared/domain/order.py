@@ -17,6 +17,8 @@ from shared.errors import PermanentError
 FhirId = Annotated[str, StringConstraints(pattern=r"^(Patient/)[A-Za-z0-9.-]{1,64}$")]
 BundleName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
 
+FingerprintName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.vcf(\.gz)?$")]
+
 
 @unique
 class Caller(StrEnum):
@@ -140,6 +142,13 @@ class Order(Document):
             description="Limits on quality figures; they go before those of the test's definition",
         ),
     ]
+    fingerprint: Annotated[
+        FingerprintName | None,
+        Field(
+            description="VCF in the sample's folder with genotypes known of this person, such as an array's; the "
+            "reads are checked against them. When left out: the newest delivered analysis of the same sample name"
+        ),
+    ] = None
     options: Options = Options()
 
     @model_validator(mode="after")

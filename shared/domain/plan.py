@@ -92,12 +92,25 @@ class Targets(Document):
     length_bp: int
 
 
+class Fingerprint(Document):
+    """Genotypes that are known of the person whom the sample should be from.
+
+    Attributes:
+        source: Where they came from: a blob in `landing` that the order names, or an earlier result.
+        sha256: Of the VCF as it was copied, `naming.known_fingerprint_data`.
+    """
+
+    source: str
+    sha256: str
+
+
 class Plan(Document):
     """All that an analysis needs to know, written once as `work/{analysis}/plan.json`.
 
     Attributes:
         received: When the last of the inputs came in (a fact of the storage, not of a clock).
         targets: None for the whole genome.
+        fingerprint: What the sample is compared with; None when nothing is known.
         limits: What the sample's quality figures must keep, by figure; `thresholds.DEFAULT_LIMITS` hold besides.
     """
 
@@ -111,6 +124,7 @@ class Plan(Document):
     settings: ResultSettings
     layout: Layout
     targets: Targets | None = None
+    fingerprint: Fingerprint | None = None
     limits: Annotated[Limits, Field(default_factory=dict)]
     results_version: int = RESULTS_VERSION
 
@@ -158,6 +172,7 @@ def freeze_plan(
     *,
     targets: Targets | None = None,
     limits: Mapping[str, Limit] = MappingProxyType({}),
+    fingerprint: str | None = None,
 ) -> Plan:
     """Freeze a plan; the same inputs give the same id, whatever the layout and the time.
 
@@ -170,6 +185,8 @@ def freeze_plan(
         layout: Changes neither.
         targets: Of the order or its test; None for the whole genome.
         limits: Of the test's definition; those of the order go before them.
+        fingerprint: Identifies the bytes of the VCF that the order names as `fingerprint`. What is found without being
+            asked for does not enter the id: the same drop stays the same analysis.
     """
     in_force = {**limits, **order.qc}
     deciding = {
@@ -179,6 +196,7 @@ def freeze_plan(
         "settings": settings.model_dump(mode="json"),
         "targets": targets.sha256 if targets else None,
         "limits": {name: limit.model_dump(mode="json") for name, limit in in_force.items()},
+        "fingerprint": fingerprint,
         "results_version": RESULTS_VERSION,
     }
     return Plan(

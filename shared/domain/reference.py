@@ -34,6 +34,7 @@ class Role(StrEnum):
     CLINVAR_INDEX = "clinvar-index"
     KNOWN_SITES = "known-sites"
     KNOWN_SITES_INDEX = "known-sites-index"
+    COMMON_SITES = "common-sites"
 
 
 class BundleFile(Document):

@@ -28,6 +28,7 @@ class Stage(StrEnum):
     REJECTED = "rejected"
     """A rejection was told to the EHR."""
     DELIVERED = "delivered"
+    QC_REPORTED = "qc-reported"
     ARCHIVED = "archived"
     FAILURE = "failure"
     FAILED = "failed"
@@ -43,6 +44,7 @@ RESULT_STAGES = (
     Stage.DECIDED,
     Stage.REJECTED,
     Stage.DELIVERED,
+    Stage.QC_REPORTED,
     Stage.ARCHIVED,
     Stage.FAILED,
 )
@@ -58,6 +60,7 @@ class Step(StrEnum):
     HOLD = "hold"
     DELIVER = "deliver"
     REJECT = "reject"
+    REPORT_QC = "report-qc"
     ARCHIVE = "archive"
 
     @property
@@ -72,6 +75,7 @@ _STAGE_OF = {
     Step.HOLD: Stage.HELD,
     Step.DELIVER: Stage.DELIVERED,
     Step.REJECT: Stage.REJECTED,
+    Step.REPORT_QC: Stage.QC_REPORTED,
     Step.ARCHIVE: Stage.ARCHIVED,
 }
 

@@ -19,6 +19,7 @@ from shared.ports import BlobStore
 from shared.steps.gather_files import gather_bams, gather_gvcfs, gather_vcfs
 from shared.steps.look import read_aligned, read_called, read_chunks
 from shared.steps.meter import Meter
+from shared.steps.site_figures import site_figures
 from shared.steps.versions import engine_versions
 
 TRANSFERS = 8
@@ -55,7 +56,9 @@ def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch:
     )
     primary = sum(marker.primary for marker in called.values())
     inserts = add_histograms(marker.insert_sizes for marker in aligned.values())
+    sites = site_figures(plan, files.get("sites.tsv", ()), blobs, scratch)
     metrics = summarise(pairs, _summed(aligned.values()), _summed(called.values()), vcf.records, inserts)
+    metrics = dict(sorted((metrics | sites.figures).items()))
     missed = missed_limits(metrics, plan.limits)
     qc = scratch / "qc.json"
     qc.write_bytes(canonical_json(_document(plan, metrics, _read_groups(plan, aligned, called), missed)))
@@ -69,6 +72,7 @@ def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch:
             Result.GVCF: gvcf.path,
             Result.GVCF_INDEX: gvcf.index,
             Result.QC: qc,
+            **sites.files,
         },
         blobs,
     )

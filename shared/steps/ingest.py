@@ -19,6 +19,7 @@ from shared.domain.work import Stage
 from shared.errors import PermanentError
 from shared.naming import Container
 from shared.ports import BlobFacts, Services
+from shared.steps.known_fingerprint import named_fingerprint, with_fingerprint
 
 MAX_ORDER_BYTES = 1024**2
 """A thousand times a usual order; whatever is larger is not read into memory."""
@@ -125,7 +126,12 @@ def look_at_drop(
         outcome = inspect_drop(order, arrived, names, dropped)
         if isinstance(outcome, Waiting):
             return Drop(sample, waiting=outcome.reason, missing=outcome.missing, files=files)
-        plan = _plan(order, outcome, services, settings, layout)
+        known = named_fingerprint(order, listing)
+        if isinstance(known, str):
+            return Drop(sample, waiting=known, missing=(f"{sample}/{order.fingerprint}",), files=files)
+        plan = _plan(order, outcome, services, settings, layout, known)
+        if freeze and services.blobs.facts(naming.plan_blob(plan.analysis)) is None:
+            plan = with_fingerprint(plan, known, services.blobs)
     except PermanentError as error:
         contents = sorted((file.name, file.content) for file in dropped)
         refused = AnalysisId(digest([data.hex(), contents])[:24])
@@ -181,7 +187,14 @@ def _known_names(sample: str, services: Services) -> set[str]:
     return {name for record in records for name in json.loads(record)["files"]}
 
 
-def _plan(order: Order, complete: Complete, services: Services, settings: ResultSettings, layout: Layout) -> Plan:
+def _plan(
+    order: Order,
+    complete: Complete,
+    services: Services,
+    settings: ResultSettings,
+    layout: Layout,
+    fingerprint: BlobFacts | None,
+) -> Plan:
     manifest = read_manifest(order.reference, services)
     if order.options.recalibrates and not manifest.of(Role.KNOWN_SITES):
         raise PermanentError(
@@ -196,6 +209,7 @@ def _plan(order: Order, complete: Complete, services: Services, settings: Result
         manifest=manifest,
         settings=settings,
         layout=layout,
+        fingerprint=fingerprint.content if fingerprint else None,
     )
 
 

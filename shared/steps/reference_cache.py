@@ -14,7 +14,7 @@ from shared.ports import BlobStore
 BLOCK_BYTES = 8 * 1024**2
 
 ALIGNMENT = frozenset({Role.FASTA, Role.FASTA_INDEX, Role.DICT, Role.ALIGNER_INDEX})
-CALLING = frozenset({Role.FASTA, Role.FASTA_INDEX, Role.DICT})
+CALLING = frozenset({Role.FASTA, Role.FASTA_INDEX, Role.DICT, Role.COMMON_SITES})
 RECALIBRATION = CALLING | {Role.KNOWN_SITES, Role.KNOWN_SITES_INDEX}
 ANNOTATION = frozenset({Role.FASTA, Role.FASTA_INDEX, Role.GENES, Role.GENES_INDEX, Role.CLINVAR, Role.CLINVAR_INDEX})
 

@@ -38,7 +38,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoData:
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory, demo: DemoData) -> Path:
     folder = tmp_path_factory.mktemp("bundle")
-    make_bundle(BUNDLE, Assembly.OTHER, BundleSources(demo.fasta, demo.genes, demo.clinvar), folder)
+    make_bundle(
+        BUNDLE,
+        Assembly.OTHER,
+        BundleSources(demo.fasta, demo.genes, demo.clinvar, common_sites=demo.common_sites),
+        folder,
+    )
     return folder
 
 

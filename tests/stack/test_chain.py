@@ -263,7 +263,15 @@ def invariant(stack: Stack, sample: str, analysis: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for facts in blobs.list(Container.RESULTS, prefix):
         kind = facts.ref.name.removeprefix(prefix)
-        if kind in {"vcf.gz", "g.vcf.gz", "annotated.vcf.gz", "vcf.gz.tbi", "g.vcf.gz.tbi", "qc.json"}:
+        if kind in {
+            "vcf.gz",
+            "g.vcf.gz",
+            "annotated.vcf.gz",
+            "vcf.gz.tbi",
+            "g.vcf.gz.tbi",
+            "qc.json",
+            "fingerprint.vcf.gz",
+        }:
             found[kind] = facts.md5
         elif kind == "bam":
             found[kind] = hashlib.md5(gzip.decompress(blobs.read(facts.ref)), usedforsecurity=False).hexdigest()
@@ -307,7 +315,7 @@ def test_results_have_the_same_bytes_however_the_work_is_cut_and_events_arrive(
 ) -> None:
     sample, analysis, files, _ = finished
     expected = invariant(running.stack, sample, analysis)
-    assert len(expected) == 13
+    assert len(expected) == 14
     settings = {**SETTINGS, **cut, "RECONCILE_SCHEDULE": "*/5 * * * * *"}
     options = StackOptions(state=tmp_path / "stack", slots=2, settings=settings, relay_arguments=relay)
     with Stack(options) as stack:

@@ -27,8 +27,8 @@ def run(args: argparse.Namespace) -> int:
     """Make the data, run the chain, say where the results are and how good the calls are."""
     state: Path = args.state
     print("Making a synthetic genome with genes, a donor with a planted pathogenic variant, and its reads ...")
-    data = make_demo_data(state / "data", sample=SAMPLE)
-    sources = BundleSources(data.fasta, data.genes, data.clinvar)
+    data = make_demo_data(state / "data", sample=SAMPLE, with_array=True)
+    sources = BundleSources(data.fasta, data.genes, data.clinvar, common_sites=data.common_sites)
     manifest = prepare_bundle(BUNDLE, Assembly.OTHER, sources, state / "bundle")
     slots = os.cpu_count() or 1
     genome_bp = sum(contig.length for contig in manifest.contigs)
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         usual_ports=args.keep,
     )
     print("Starting the local stack: storage, event relay, Batch, FHIR server, functions ...", flush=True)
-    job = SampleJob(SAMPLE, data.fastqs, data.order, state / "bundle", state / "results")
+    job = SampleJob(SAMPLE, data.fastqs, data.order, state / "bundle", state / "results", data.array)
     with open_stack(options) as stack:
         finished = run_job(stack, job)
         tell(stack, job, finished)

@@ -26,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="places known to vary, such as dbSNP: the caller gatk needs them to recalibrate base qualities",
     )
+    make.add_argument(
+        "--common-sites",
+        type=Path,
+        metavar="VCF",
+        help="common SNVs with INFO/AF, such as gnomAD's: contamination and identity are measured there",
+    )
     make.add_argument("--assembly", type=Assembly, choices=list(Assembly), default=Assembly.OTHER, help="genome build")
     make.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the bundle")
     make.set_defaults(act=_make)
@@ -43,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _make(args: argparse.Namespace) -> int:
-    sources = BundleSources(args.fasta, args.gff, args.clinvar, tuple(args.known_sites))
+    sources = BundleSources(args.fasta, args.gff, args.clinvar, tuple(args.known_sites), args.common_sites)
     manifest = make_bundle(args.name, args.assembly, sources, args.out, say=print)
     print(
         f"Bundle '{manifest.name}' with {len(manifest.contigs):,} contigs and {len(manifest.files)} files: {args.out}"

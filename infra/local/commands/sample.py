@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", type=Path, required=True, metavar="FASTA", help="plain, gzip or bgzip")
     parser.add_argument("--gff", type=Path, metavar="GFF3", help="gene models of Ensembl, GENCODE or RefSeq")
     parser.add_argument("--clinvar", type=Path, metavar="VCF", help="ClinVar's VCF for the same genome build")
+    parser.add_argument("--common-sites", type=Path, metavar="VCF", help="common SNVs with INFO/AF")
     parser.add_argument("--fastq", type=Path, required=True, metavar="DIR", help="folder with one sample's FASTQ pairs")
     parser.add_argument("--order", type=Path, metavar="JSON", help="order.json; made from the file names when left out")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the results go (default: results/SAMPLE)")
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """Make the bundle and the order, run the chain, copy the results."""
     state: Path = args.state
     fastqs = _fastqs(args.fastq)
-    sources = BundleSources(args.reference, args.gff, args.clinvar)
+    sources = BundleSources(args.reference, args.gff, args.clinvar, common_sites=args.common_sites)
     bundle = _bundle_name(sources, args.assembly)
     folder = state / "bundles" / bundle
     print(f"Preparing the reference bundle {bundle} ...", flush=True)
@@ -58,7 +59,10 @@ def run(args: argparse.Namespace) -> int:
     genome_bp = sum(contig.length for contig in manifest.contigs)
     options = StackOptions(state=state / "stack", slots=slots, settings=settings_for(genome_bp, fastqs, slots))
     out: Path = args.out or Path("results") / order.sample
-    job = SampleJob(order.sample, fastqs, order_file, folder, out)
+    fingerprint = args.fastq / order.fingerprint if order.fingerprint else None
+    if fingerprint and not fingerprint.is_file():
+        raise PermanentError(f"{fingerprint} is not there; the order names it as the sample's fingerprint.")
+    job = SampleJob(order.sample, fastqs, order_file, folder, out, fingerprint)
     print("Starting the local stack ...", flush=True)
     with open_stack(options) as stack:
         tell(stack, job, run_job(stack, job))
@@ -93,7 +97,7 @@ def _fastqs(folder: Path) -> tuple[Path, ...]:
 def _bundle_name(sources: BundleSources, assembly: Assembly) -> str:
     """A name that follows from the sources' bytes, so that the same sources are prepared once."""
     digest = hashlib.sha256(assembly.encode())
-    for path in (sources.fasta, sources.genes, sources.clinvar):
+    for path in (sources.fasta, sources.genes, sources.clinvar, sources.common_sites):
         digest.update(b"\0")
         if path is not None:
             if not path.is_file():

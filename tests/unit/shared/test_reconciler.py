@@ -201,15 +201,32 @@ def test_each_step_runs_after_the_marker_of_the_one_before(
     monkeypatch.setattr(target, lambda plan, *_, **__: ran.append(plan))
     file_called(world)
     if reached:
-        file_result(world, reached)
+        file_result(world, reached, Stage.QC_REPORTED)
     assert on(world, reached or Stage.CALLED, number=0) == [RunStep(StepWork(step))]
     assert ran == [PLAN]
+
+
+def test_the_gathered_marker_submits_the_quality_report_before_the_function_annotates(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def annotate(*_: object) -> None:
+        assert [request.command[-5] for request in world.tasks.jobs[naming.job_id(PLAN.analysis)].values()] == [
+            "report-qc"
+        ]
+
+    monkeypatch.setattr("shared.steps.annotate_analysis.annotate_analysis", annotate)
+    file_called(world)
+    file_result(world, Stage.GATHERED)
+    report = SubmitTask(StepWork(Step.REPORT_QC), 0)
+    assert on(world, Stage.GATHERED) == [RunStep(StepWork(Step.ANNOTATE)), report]
 
 
 def test_archiving_closes_the_analysis(world: World) -> None:
     file_called(world)
     file_result(world, Stage.GATHERED, Stage.ANNOTATED, Stage.DELIVERED)
-    on(world, Stage.DELIVERED)
+    assert on(world, Stage.DELIVERED) == []  # the quality report still reads what archiving deletes
+    file_result(world, Stage.QC_REPORTED)
+    on(world, Stage.QC_REPORTED)
     assert world.blobs.facts(naming.open_entry(PLAN.analysis)) is None
     assert world.blobs.facts(naming.open_entry(OTHER.analysis)) is not None
     assert world.tasks.finished == {naming.job_id(PLAN.analysis): "delivered"}
@@ -241,6 +258,7 @@ def test_a_flagged_sample_is_held_then_waits_and_the_timer_does_not_ask_batch(
 
 def test_a_rejected_sample_is_cancelled_and_archived_without_a_result(world: World) -> None:
     file_annotated(world, PLAN, missed=MISSED)
+    file_result(world, Stage.QC_REPORTED)
     on(world, Stage.ANNOTATED)
     file_decision(world, Decision.REJECTED)
     assert on(world, Stage.ANNOTATED) == []  # a late event: rejecting is what `decided` is about
@@ -298,6 +316,7 @@ def test_hold_deliver_and_reject_of_one_analysis_never_run_at_once(world: World)
 def test_the_timer_makes_up_for_the_lost_events_of_a_held_sample(world: World) -> None:
     world.blobs.remove(naming.open_entry(OTHER.analysis))
     file_annotated(world, PLAN, missed=MISSED)
+    file_result(world, Stage.QC_REPORTED)
     expected = []
     for stage, then in ((Stage.ANNOTATED, Decision.REJECTED), (Stage.DECIDED, None), (Stage.REJECTED, None)):
         world.clock.sleep(601)
@@ -469,7 +488,7 @@ def test_archiving_ends_the_job_of_the_newest_round(world: World) -> None:
     file_result(world, Stage.GATHERED, Stage.ANNOTATED)
     on(world, Stage.FAILURE, work=StepWork(Step.DELIVER))
     try_again(world)
-    file_result(world, Stage.DELIVERED)
+    file_result(world, Stage.DELIVERED, Stage.QC_REPORTED)
     on(world, Stage.DELIVERED)
     assert world.tasks.finished[naming.job_id(PLAN.analysis, 1)] == "delivered"
 
@@ -513,7 +532,7 @@ def test_the_timer_sends_long_work_to_the_queue_of_its_function(
     world: World, reached: list[Stage], queue: Queue, blob: naming.BlobRef
 ) -> None:
     file_called(world)
-    file_result(world, *reached)
+    file_result(world, *reached, *([Stage.QC_REPORTED] if reached else []))
     world.clock.sleep(601)
     reconciler(world).reconcile()
     assert world.hints.sent == [(queue, blob)]

@@ -20,7 +20,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoData:
 
 def sources_of(demo: DemoData) -> BundleSources:
     """All kinds; ClinVar's places are as good as any for known sites."""
-    return BundleSources(demo.fasta, demo.genes, demo.clinvar, (demo.clinvar,))
+    return BundleSources(demo.fasta, demo.genes, demo.clinvar, (demo.clinvar,), demo.common_sites)
 
 
 @pytest.fixture(scope="module")

@@ -194,6 +194,8 @@ def queues_of(container, name):
         ("results", "S1/A/gathered.json", {"annotate"}),
         ("results", "S1/A/annotated.json", {"deliver"}),
         ("results", "S1/A/delivered.json", {"archive"}),
+        ("results", "S1/A/qc-reported.json", {"archive"}),
+        ("results", "S1/A/S1.qc.json", set()),
         ("results", "S1/A/archived.json", set()),
         ("results", "S1/A/S1.vcf.gz", set()),
         ("lake", "variants/_delta_log/0.json", set()),

@@ -96,7 +96,44 @@ def test_with_gatk_nothing_is_recalibrated_when_the_order_says_so() -> None:
     ],
 )
 def test_each_step_follows_the_marker_of_the_one_before(reached: frozenset[Stage], step: Step) -> None:
-    assert steps(dataclasses.replace(CALLED, results=reached)) == [RunStep(StepWork(step))]
+    reported = dataclasses.replace(CALLED, results=reached | {Stage.QC_REPORTED})
+    if reached:
+        assert steps(reported) == [RunStep(StepWork(step))]
+    else:
+        assert steps(CALLED) == [RunStep(StepWork(step))]
+
+
+def test_the_quality_report_is_made_beside_the_steps_and_only_archiving_waits_for_it() -> None:
+    report = SubmitTask(StepWork(Step.REPORT_QC), 0)
+    for reached, action in (
+        ({Stage.GATHERED}, [RunStep(StepWork(Step.ANNOTATE)), report]),
+        ({Stage.GATHERED, Stage.ANNOTATED}, [RunStep(StepWork(Step.DELIVER)), report]),
+        ({Stage.GATHERED, Stage.ANNOTATED, Stage.DELIVERED}, [report]),
+    ):
+        assert steps(dataclasses.replace(CALLED, results=frozenset(reached))) == action
+    assert is_due_after(report, Stage.GATHERED)
+    assert not is_due_after(report, Stage.ANNOTATED)
+    archive = RunStep(StepWork(Step.ARCHIVE))
+    assert is_due_after(archive, Stage.QC_REPORTED)
+    assert is_due_after(archive, Stage.DELIVERED)
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_a_quality_report_that_cannot_be_made_keeps_no_results_back(kind: FailureKind) -> None:
+    work = StepWork(Step.REPORT_QC)
+    attempts = 1 if kind is FailureKind.PERMANENT else RetryPolicy().max_attempts
+    failures = tuple(make_failure(PLAN, work, attempt=attempt, kind=kind) for attempt in range(attempts))
+    for reached, step in (
+        ({Stage.GATHERED}, Step.ANNOTATE),
+        ({Stage.GATHERED, Stage.ANNOTATED}, Step.DELIVER),
+        ({Stage.GATHERED, Stage.ANNOTATED, Stage.DELIVERED}, Step.ARCHIVE),
+    ):
+        facts = dataclasses.replace(CALLED, results=frozenset(reached), failures=failures)
+        assert steps(facts) == [RunStep(StepWork(step))]
+    assert is_due_after(RunStep(StepWork(Step.ARCHIVE)), Stage.FAILURE, work=work)
+    other = make_failure(PLAN, StepWork(Step.DELIVER), kind=FailureKind.PERMANENT)
+    facts = dataclasses.replace(CALLED, results=frozenset({Stage.GATHERED}), failures=(*failures, other))
+    assert steps(facts) == [Stop(other)]
 
 
 def test_gather_and_annotate_of_a_large_sample_run_on_batch_and_deliver_does_not() -> None:
@@ -106,7 +143,7 @@ def test_gather_and_annotate_of_a_large_sample_run_on_batch_and_deliver_does_not
         ((Stage.GATHERED,), SubmitTask(StepWork(Step.ANNOTATE), 0)),
         ((Stage.ANNOTATED,), RunStep(StepWork(Step.DELIVER))),
     ):
-        assert advance(large, dataclasses.replace(CALLED, results=frozenset(reached)), NOON) == [action]
+        assert advance(large, dataclasses.replace(CALLED, results=frozenset(reached)), NOON)[:1] == [action]
 
 
 def test_a_large_read_group_is_split_on_batch_at_once_and_a_small_one_in_the_function() -> None:
@@ -144,7 +181,7 @@ def test_the_last_transient_failure_stops_the_analysis() -> None:
 
 def test_delivering_is_tried_for_hours_because_only_an_outside_service_is_missed() -> None:
     work = StepWork(Step.DELIVER)
-    facts = dataclasses.replace(CALLED, results=frozenset({Stage.GATHERED, Stage.ANNOTATED}))
+    facts = dataclasses.replace(CALLED, results=frozenset({Stage.GATHERED, Stage.ANNOTATED, Stage.QC_REPORTED}))
     now, attempts = NOON, 0
     while True:
         failures = (*facts.failures, make_failure(PLAN, work, attempt=attempts, failed=now))
@@ -240,7 +277,7 @@ DECIDED = HELD | {Stage.DECIDED}
 def test_a_flagged_sample_is_held_until_it_is_decided_on(
     reached: frozenset[Stage], decision: Decision | None, step: Step | None
 ) -> None:
-    facts = dataclasses.replace(CALLED, results=reached, decision=decision)
+    facts = dataclasses.replace(CALLED, results=reached | {Stage.QC_REPORTED}, decision=decision)
     assert steps(facts) == ([RunStep(StepWork(step))] if step else [])
 
 
@@ -309,6 +346,8 @@ class World:
             case SubmitTask(CallWork(shard) as work, attempt):
                 self.submitted.append((work, attempt))
                 self.set(Stage.CALLED, None, called=facts.called | {shard})
+            case SubmitTask(StepWork(Step.REPORT_QC), attempt):
+                self.set(Stage.QC_REPORTED, None, results=facts.results | {Stage.QC_REPORTED})
             case RunStep(StepWork(step)):
                 if step in {Step.HOLD, Step.DELIVER, Step.REJECT} and step.stage not in facts.results:
                     self.told.append(str(step))
@@ -354,11 +393,11 @@ def test_a_flagged_sample_ends_as_it_was_decided_whatever_becomes_of_its_events(
         if decision and dice.randrange(patience) == 0:
             world.decide(decision)
     if decision is None:
-        assert world.facts.results == {Stage.FLAGGED, Stage.GATHERED, Stage.ANNOTATED, Stage.HELD}
+        assert world.facts.results == HELD | {Stage.QC_REPORTED}
         assert world.told == ["hold"]
         return
     end, step = (Stage.DELIVERED, "deliver") if decision is Decision.RELEASED else (Stage.REJECTED, "reject")
-    assert world.facts.results == DECIDED | {end, Stage.ARCHIVED}
+    assert world.facts.results == DECIDED | {end, Stage.QC_REPORTED, Stage.ARCHIVED}
     assert world.told == ["hold", step]
 
 
@@ -393,7 +432,13 @@ def test_events_lost_doubled_and_out_of_order_always_end_with_every_unit_done(
                 break
         for action in actions[: dice.randint(0, len(actions))] if dice.random() < 0.1 else actions:
             world.apply(action)  # now and then the host dies between two effects
-    assert world.facts.results == {Stage.GATHERED, Stage.ANNOTATED, Stage.DELIVERED, Stage.ARCHIVED}
+    assert world.facts.results == {
+        Stage.GATHERED,
+        Stage.ANNOTATED,
+        Stage.DELIVERED,
+        Stage.QC_REPORTED,
+        Stage.ARCHIVED,
+    }
     assert world.facts.aligned == {C(g, n) for g, count in chunks.items() for n in range(count)}
     assert world.facts.called == SHARDS
     assert world.facts.recalibrated == (SHARDS if plan is GATK else frozenset())
