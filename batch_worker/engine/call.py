@@ -6,8 +6,10 @@ that the read covers; only then are records cut by their start.
 """
 
 import tempfile
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import merge
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -57,9 +59,12 @@ from batch_worker.engine.vcf_text import (
     is_variant,
     split_header,
     text_pieces,
+    without_leftovers,
 )
 from batch_worker.process import run, run_pipeline
 from shared.domain.genome import Contig, Interval, Shard
+from shared.domain.intervals import Intervals, intersected, merged, widened
+from shared.domain.karyotype import CallRegion
 from shared.errors import PermanentError
 from shared.formats.gvcf import bands_line
 
@@ -67,6 +72,7 @@ _WRITE_RECORDS = 4_096  # records joined per write: about 2 MB
 _BAM_LEVEL = 1
 _TEXT_LEVEL = 1  # shard files are read once, by the gather, which compresses the result
 _STORED = 0
+_REACH_MARGIN_BP = 10  # more than a window's own margin
 _HALO_SPANS = 3  # longest alignments that must fit into the halo
 _UNSEEN_BY_CALLER = UNMAPPED | SECONDARY | QC_FAIL | DUPLICATE  # what mpileup skips anyway
 
@@ -76,7 +82,7 @@ class CallOptions:
     """Settings of the caller; all of them change results.
 
     Attributes:
-        ploidy: Of the whole genome.
+        ploidy: Where no regions say another.
         prior: Expected share of positions that differ from the reference. Five times what a human genome has:
         weak evidence
             (reads shared with a repeat) then becomes a record, whose QUAL and FILTER say how weak it is.
@@ -110,6 +116,8 @@ class CallSummary:
         bcftools norm
             makes of them; a record may lie some bp before the shard, because left-aligning moved it.
         gvcf: `shard.g.vcf.gz`, variants as called and reference blocks cut at the shard's borders.
+        depth: Over what is called and, if there are targets, in them.
+        on_target: Mapped primary records, duplicates included, that share a base with a target; 0 without targets.
     """
 
     bam: Path
@@ -123,6 +131,7 @@ class CallSummary:
     gvcf_records: int
     variants: VariantCounts
     depth: Depth
+    on_target: int = 0
 
 
 def call_shard(
@@ -134,6 +143,9 @@ def call_shard(
     options: CallOptions,
     out_dir: Path,
     log: Path,
+    regions: Sequence[CallRegion] | None = None,
+    targets: Sequence[Interval] | None = None,
+    notes: Sequence[str] = (),
 ) -> CallSummary:
     """Write `shard.bam`, `shard.vcf.gz` and `shard.g.vcf.gz` to `out_dir`.
 
@@ -145,6 +157,11 @@ def call_shard(
         options: Settings of the caller.
         out_dir: Made if missing.
         log: What the tools say on stderr is appended here.
+        regions: The shard by ploidy; what is in none or has ploidy 0 is not called. The whole shard has the options'
+            ploidy when left out.
+        targets: What calls are limited to: intervals that neither overlap nor touch, of the shard and at least its
+            halo. A variant is called when POS or a base that it deletes lies in one; blocks are cut at their edges.
+        notes: Header lines for both files, the same for all shards.
 
     Raises:
         PermanentError: When a part is damaged, belongs to another reference, or was cut with too small a halo.
@@ -168,13 +185,37 @@ def call_shard(
     header = bam_header(text, contigs)
     bam = out_dir / "shard.bam"
     write_bgzf(bam, _pieces(header, records, np.flatnonzero(owned)), _BAM_LEVEL)
-    depth = depth_of(records, [contig.name for contig in contigs], shard.intervals, reference)
+    if targets is not None:
+        targets = intersected(targets, widened(shard.intervals, halo_bp, halo_bp, contigs))
+    called = _called_regions(shard, regions, options)
+    covered = merged((interval for region in called for interval in region.intervals), contigs)
+    reported = covered if targets is None else intersected(covered, targets)
+    depth = depth_of(records, [contig.name for contig in contigs], reported, reference)
 
     vcf, gvcf = out_dir / "shard.vcf.gz", out_dir / "shard.g.vcf.gz"
     with tempfile.TemporaryDirectory(prefix="call-", dir=out_dir) as scratch:
-        caller = _Caller(records, spans.end, header, shard, contigs, reference, halo_bp, options, Path(scratch), log)
-        gvcf_records = caller.write_gvcf(gvcf)
-        counts = caller.write_vcf(vcf)
+        writer = _Writer(
+            [
+                _Caller(
+                    records=records,
+                    spans_end=spans.end,
+                    header=header,
+                    region=region,
+                    targets=targets,
+                    contigs=contigs,
+                    reference=reference,
+                    halo_bp=halo_bp,
+                    options=options,
+                    scratch=Path(tempfile.mkdtemp(prefix=f"ploidy-{region.ploidy}-", dir=scratch)),
+                    log=log,
+                )
+                for region in called
+            ],
+            Path(scratch),
+            [*notes, *_provenance(options, by_region=regions is not None)],
+        )
+        gvcf_records = writer.write_gvcf(gvcf)
+        counts = writer.write_vcf(vcf)
     flag = head["flag"][owned]
     primary = flag & NOT_PRIMARY == 0
     return CallSummary(
@@ -189,7 +230,32 @@ def call_shard(
         gvcf_records=gvcf_records,
         variants=counts,
         depth=depth,
+        on_target=_count_on_target(records, spans.end, owned, targets, contigs),
     )
+
+
+def _called_regions(shard: Shard, regions: Sequence[CallRegion] | None, options: CallOptions) -> list[CallRegion]:
+    """What is to be called; at least one region, which may hold no interval: a header is needed all the same."""
+    if regions is None:
+        return [CallRegion(options.ploidy, shard.intervals)]
+    return [region for region in regions if region.ploidy and region.intervals] or [CallRegion(options.ploidy, ())]
+
+
+def _count_on_target(
+    records: Records,
+    end: NDArray[np.int64],
+    owned: NDArray[np.bool_],
+    targets: Sequence[Interval] | None,
+    contigs: Sequence[Contig],
+) -> int:
+    """See `CallSummary.on_target`."""
+    if not targets:
+        return 0
+    head = records.head
+    rows = np.flatnonzero(owned & (head["ref"] >= 0) & (head["flag"] & (NOT_PRIMARY | UNMAPPED) == 0))
+    cover = Cover(targets, contigs)
+    start = cover.linear(head["ref"][rows], head["pos"][rows].astype(np.int64))
+    return int(cover.overlaps(start, cover.linear(head["ref"][rows], end[rows])).sum())
 
 
 def _check_halo(records: Records, end: NDArray[np.int64], halo_bp: int, shard: Shard) -> None:
@@ -252,12 +318,13 @@ def _pieces(header: bytes, records: Records, rows: NDArray[np.int64]) -> Iterato
 
 @dataclass(slots=True)
 class _Caller:
-    """One shard's calling: first the GVCF, then the VCF made of its variants."""
+    """The calling of what has one ploidy."""
 
     records: Records
     spans_end: NDArray[np.int64]
     header: bytes
-    shard: Shard
+    region: CallRegion
+    targets: Intervals | None
     contigs: Sequence[Contig]
     reference: Path
     halo_bp: int
@@ -265,47 +332,42 @@ class _Caller:
     scratch: Path
     log: Path
 
-    def write_gvcf(self, path: Path) -> int:
-        """Call, cut to the shard, write; return the number of records. Variants are kept in the scratch folder."""
+    def call(self) -> tuple[list[str], Iterator[str]]:
+        """Call: the caller's header, and the GVCF lines that lie in the region and the targets."""
         lengths = {contig.name: contig.length for contig in self.contigs}
         called = self.scratch / "called.vcf"
         seen = self._seen()
         bands = self.options.depth_bands
-        evidence = self._evidence(seen, lengths)
-        walked = [window for found in evidence for window in found.intervals()]
-        if not walked:  # a header is needed all the same
-            first = evidence[0].interval
-            walked = [Interval(first.contig, first.start, first.start + 1)]
-        call = commands.call(called, prior=self.options.prior, ploidy=self.options.ploidy, depth_bands=bands)
+        reported = self._reported()
+        evidence, walked = self._evidence(seen)
+        if not walked:
+            first = self.contigs[0]
+            walked = [Interval(first.name, 0, 1)]
+        call = commands.call(called, prior=self.options.prior, ploidy=self.region.ploidy, depth_bands=bands)
         run_pipeline([self._mpileup(self._over(walked, seen), walked, bands, None), call], self.log)
-        owner = Owner(self.shard.intervals)
+        owner, told = Owner(self.region.intervals), Owner(reported)
         with called.open() as text:
             header, body = split_header(text)
-            cuts = crossing(body, owner)
+            cuts = crossing(body, told)
         depths = self._depths(cuts, seen, walked, lengths)
         blocks = {cut.piece: recount(cut, self._letter(cut.piece), depths, bands) for cut in cuts}
-        count = 0
-        with called.open() as text, (self.scratch / "variants.vcf").open("w") as variants:
-            _, body = split_header(text)
-            variants.writelines(f"{line}\n" for line in header)
+        targets = None if self.targets is None else Owner(self.targets)
+        outside = chain.from_iterable(
+            blocks_outside(found, own, self.reference, bands, self.region.ploidy)
+            for found, own in _matched(evidence, reported)
+        )
 
-            outside = chain.from_iterable(
-                blocks_outside(found, own, self.reference, bands, self.options.ploidy)
-                for found, own in zip(evidence, self.shard.intervals, strict=True)
-            )
-            order = [contig.name for contig in self.contigs]
+        def lines() -> Iterator[str]:
+            with called.open() as text:
+                _, body = split_header(text)
+                trimmed = trim(body, owner, blocks, reported=told, targets=targets)
+                yield from unite(trimmed, outside, [contig.name for contig in self.contigs], bands)
 
-            def owned() -> Iterator[str]:
-                nonlocal count
-                for line in unite(trim(body, owner, blocks), outside, order, bands):
-                    count += 1
-                    if is_variant(line):
-                        variants.write(f"{line}\n")
-                    yield line
+        return header, lines()
 
-            own = [*_provenance(self.options), bands_line(bands)]
-            write_bgzf(path, text_pieces(chain(header_lines(header, own), owned())), _TEXT_LEVEL)
-        return count
+    def _reported(self) -> Intervals:
+        """The part of the region that blocks are told of."""
+        return self.region.intervals if self.targets is None else intersected(self.region.intervals, self.targets)
 
     def _seen(self) -> NDArray[np.int64]:
         """The records that mpileup does not skip by flag or mapping quality."""
@@ -314,13 +376,25 @@ class _Caller:
         unseen = (head["flag"] & _UNSEEN_BY_CALLER != 0) | orphan | (head["mapq"] < self.options.min_mapq)
         return np.flatnonzero((head["ref"] >= 0) & ~unseen)
 
-    def _evidence(self, seen: NDArray[np.int64], lengths: dict[str, int]) -> list[Evidence]:
-        """What to pile up, for each of the shard's intervals with half its halo."""
-        records = Records(self.records.buffer, self.records.offsets[seen], self.records.head[seen])
+    def _evidence(self, seen: NDArray[np.int64]) -> tuple[list[Evidence], list[Interval]]:
+        """What the reads say of the region with half the halo, and what of it to pile up.
+
+        With targets, only what a read can reach that covers a target's base, or a base that such a read deletes, is
+        looked at: no other column changes what the caller says of them.
+        """
+        near, reach = self.region.intervals, 0
+        if self.targets is not None:
+            spans = self.spans_end[seen] - self.records.head["pos"][seen]
+            reach = int(spans.max(initial=0)) + _REACH_MARGIN_BP
+            near = intersected(near, widened(self.targets, reach, 0, self.contigs))
+        if not near:
+            return [], []
+        stretches = widened(near, self.halo_bp // 2, self.halo_bp // 2, self.contigs)
+        rows = self._over(stretches, seen)
         found = find_evidence(
-            records,
-            self.spans_end[seen],
-            walked=[i.padded(self.halo_bp // 2, lengths[i.contig]) for i in self.shard.intervals],
+            Records(self.records.buffer, self.records.offsets[rows], self.records.head[rows]),
+            self.spans_end[rows],
+            walked=stretches,
             contigs=self.contigs,
             reference=self.reference,
             prior=self.options.prior,
@@ -330,7 +404,10 @@ class _Caller:
             if not can_group(self.options.depth_bands) or self.options.min_base_quality > 1:
                 one.windows[:] = True
             widen_over_runs(one, self.options.depth_bands)
-        return found
+        walked = [window for one in found for window in one.intervals()]
+        if self.targets is not None:
+            walked = list(intersected(walked, widened(near, reach, reach, self.contigs)))
+        return found, walked
 
     def _over(self, walked: Sequence[Interval], rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Those of the rows that share a base with an interval."""
@@ -338,20 +415,6 @@ class _Caller:
         head = self.records.head[rows]
         start = cover.linear(head["ref"], head["pos"].astype(np.int64))
         return rows[cover.overlaps(start, cover.linear(head["ref"], self.spans_end[rows]))]
-
-    def write_vcf(self, path: Path) -> VariantCounts:
-        """Normalise the variants that `write_gvcf` kept, set FILTER, write; return the counts."""
-        normal = self.scratch / "normal.vcf"
-        variants = self.scratch / "variants.vcf"
-        run(commands.normalise(variants, normal, reference=self.reference, original_tag=ORIGINAL_TAG), self.log)
-        counts = VariantCounts()
-        own = [*self.options.limits.header_lines(), *_provenance(self.options)]
-        with normal.open() as text:
-            header, body = split_header(text)
-            finished = finish_variants(body, self.options.limits, counts)
-            lines = chain(header_lines(header, own), finished)
-            write_bgzf(path, text_pieces(lines), _TEXT_LEVEL)
-        return counts
 
     def _mpileup(
         self, rows: NDArray[np.int64], walked: Sequence[Interval], bands: Sequence[int] | None, out_vcf: Path | None
@@ -391,12 +454,79 @@ class _Caller:
         return letter if letter in "ACGT" else "N"
 
 
-def _provenance(options: CallOptions) -> list[str]:
+@dataclass(slots=True)
+class _Writer:
+    """One shard's files: first the GVCF, then the VCF made of its variants."""
+
+    callers: Sequence[_Caller]
+    scratch: Path
+    own: Sequence[str]
+
+    def write_gvcf(self, path: Path) -> int:
+        """Call, join the regions, write; return the number of records. Variants are kept in the scratch folder."""
+        first = self.callers[0]
+        parts = [caller.call() for caller in self.callers]
+        header = parts[0][0]
+        rank = {contig.name: i for i, contig in enumerate(first.contigs)}
+
+        def place(line: str) -> tuple[int, int]:
+            contig, pos, _ = line.split("\t", 2)
+            return rank[contig], int(pos)
+
+        joined = parts[0][1] if len(parts) == 1 else merge(*(lines for _, lines in parts), key=place)
+        count = 0
+        with (self.scratch / "variants.vcf").open("w") as variants:
+            variants.writelines(f"{line}\n" for line in header)
+
+            def records() -> Iterator[str]:
+                nonlocal count
+                for line in joined:
+                    count += 1
+                    if is_variant(line):
+                        kept = without_leftovers(line)
+                        variants.write(f"{kept}\n")
+                        yield kept
+                    else:
+                        yield line
+
+            own = [*self.own, bands_line(first.options.depth_bands)]
+            write_bgzf(path, text_pieces(chain(header_lines(header, own), records())), _TEXT_LEVEL)
+        return count
+
+    def write_vcf(self, path: Path) -> VariantCounts:
+        """Normalise the variants that `write_gvcf` kept, set FILTER, write; return the counts."""
+        first = self.callers[0]
+        limits = first.options.limits
+        normal = self.scratch / "normal.vcf"
+        variants = self.scratch / "variants.vcf"
+        run(commands.normalise(variants, normal, reference=first.reference, original_tag=ORIGINAL_TAG), first.log)
+        counts = VariantCounts()
+        own = [*limits.header_lines(), *self.own]
+        with normal.open() as text:
+            header, body = split_header(text)
+            lines = chain(header_lines(header, own), finish_variants(body, limits, counts))
+            write_bgzf(path, text_pieces(lines), _TEXT_LEVEL)
+        return counts
+
+
+def _matched(evidence: Sequence[Evidence], intervals: Intervals) -> Iterator[tuple[Evidence, Interval]]:
+    """Each interval with the evidence that holds it."""
+    by_contig: dict[str, list[Evidence]] = {}
+    for one in evidence:
+        by_contig.setdefault(one.interval.contig, []).append(one)
+    starts = {contig: [one.interval.start for one in own] for contig, own in by_contig.items()}
+    for interval in intervals:
+        at = bisect_right(starts[interval.contig], interval.start) - 1
+        yield by_contig[interval.contig][at], interval
+
+
+def _provenance(options: CallOptions, *, by_region: bool) -> list[str]:
     """Header lines that name the programs and settings; the same wherever and whenever they ran."""
     bands = ",".join(map(str, options.depth_bands))
+    ploidy = "" if by_region else f"--ploidy {options.ploidy} "
     settings = (
         f'##fastq2fhir_call=<mpileup="-q {options.min_mapq} -Q {options.min_base_quality} -d {options.max_depth} '
-        f'-L {options.max_depth}",call="-m -P {options.prior:g} --ploidy {options.ploidy} -g {bands}",norm="-m -any">'
+        f'-L {options.max_depth}",call="-m -P {options.prior:g} {ploidy}-g {bands}",norm="-m -any">'
     )
     return [
         f"##source=fastq2fhir: bwa-mem3 {version('bwa-mem3')}, bcftools of pysam {version('pysam')}",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 ORIGINAL_TAG = "ORIGINAL"
+_LEFT_OVER = ("BQBZ=", "MQSBZ=")
 _LINES_PER_PIECE = 2_048
 _FORMAT_ORDER = ("GT", "AD", "DP", "GQ", "PL")
 _TRANSITIONS = frozenset({("A", "G"), ("G", "A"), ("C", "T"), ("T", "C")})
@@ -110,6 +111,18 @@ def text_pieces(lines: Iterator[str]) -> Iterator[bytes]:
 def is_variant(line: str) -> bool:
     """Whether a record has an ALT allele; reference blocks have `.`."""
     return line.split("\t", 5)[4] != "."
+
+
+def without_leftovers(line: str) -> str:
+    """A variant as called, without the annotations of an indel that are not its own.
+
+    bcftools writes BQBZ and MQSBZ of an indel as they were at the last position with another base, wherever that is.
+    """
+    columns = line.split("\t", 8)
+    if not columns[7].startswith("INDEL"):
+        return line
+    columns[7] = ";".join(item for item in columns[7].split(";") if not item.startswith(_LEFT_OVER))
+    return "\t".join(columns)
 
 
 def info_value(info: str, key: str) -> str:
