@@ -7,7 +7,7 @@ from the chunk's first pair (a chunk is a whole number of batches), and records 
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,8 +33,9 @@ from batch_worker.engine.packed import (
     records_of,
     spans_of,
 )
+from batch_worker.engine.place_counts import PlaceCounts
 from batch_worker.process import stderr_to
-from shared.domain.genome import Contig, Shard
+from shared.domain.genome import Contig, Interval, Shard
 from shared.errors import LedgerError, PermanentError
 
 PART_LEVEL = 1  # parts are read once and deleted: fast beats small
@@ -66,7 +67,7 @@ class AlignedPart:
 
 @dataclass(frozen=True, slots=True)
 class AlignSummary:
-    """What a chunk's alignment gave. `primary` is always twice `pairs`."""
+    """What a chunk's alignment gave. `primary` is always twice `pairs`; `counted` is by place, see `PlaceCounts`."""
 
     pairs: int
     bases: int
@@ -77,6 +78,7 @@ class AlignSummary:
     supplementary: int
     unplaced: int
     parts: tuple[AlignedPart, ...]
+    counted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -131,6 +133,7 @@ def align_chunk(
     threads: int,
     out_dir: Path,
     log: Path,
+    places: Mapping[str, Sequence[Interval]] | None = None,
 ) -> AlignSummary:
     """Align the pairs of a chunk and write one BAM part per shard, `{shard number:05d}.bam`, to `out_dir`.
 
@@ -144,6 +147,7 @@ def align_chunk(
         threads: Batches aligned at the same time; does not change results.
         out_dir: Made if missing.
         log: The aligner's chatter is appended here.
+        places: Where surely placed reads are counted, by the count's name.
 
     Raises:
         PermanentError: When reads are malformed or shards do not fit the reference.
@@ -154,12 +158,13 @@ def align_chunk(
     contigs = read_dict(index_prefix.with_name(index_prefix.name + ".dict"))
     label = reads.name if isinstance(reads, Path) else "chunk"
     gathered = _Gathered()
+    counts = PlaceCounts(places or {}, contigs)
     pairs = bases = q30_bases = 0
     with stderr_to(log):
         for batch, aligned in _aligned(
             read_batches(reads, label, batch_pairs), index_prefix, contigs, read_group, threads
         ):
-            _gather(gathered, batch, aligned)
+            _gather(gathered, batch, aligned, counts)
             pairs += len(batch.names)
             bases += batch.bases
             q30_bases += batch.q30_bases
@@ -176,6 +181,7 @@ def align_chunk(
         supplementary=int((table.flag & SUPPLEMENTARY != 0).sum()),
         unplaced=int((table.ref < 0).sum()),
         parts=_write_parts(gathered.buffers, table, shards, contigs, halo_bp, read_group, out_dir),
+        counted=counts.counts,
     )
 
 
@@ -214,12 +220,13 @@ def _aligned(
             yield done, future.result()
 
 
-def _gather(gathered: _Gathered, batch: Batch, aligned: list[bytes]) -> None:
+def _gather(gathered: _Gathered, batch: Batch, aligned: list[bytes], counts: PlaceCounts) -> None:
     """Keep a batch's records, with the facts about the mate that duplicate marking needs as a last tag."""
     lengths = np.array([len(record) for record in aligned], dtype=np.int64)
     offsets = np.cumsum(lengths) - lengths
     table = records_of(b"".join(aligned), offsets)
     spans = spans_of(table)
+    counts.add(table.head)
     flag, pos = table.head["flag"], table.head["pos"]
     primary = np.flatnonzero(flag & NOT_PRIMARY == 0)
     first = flag[primary] & FIRST != 0

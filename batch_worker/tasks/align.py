@@ -14,6 +14,7 @@ from shared.domain.reference import Role
 from shared.domain.work import ChunkKey
 from shared.steps.meter import Meter
 from shared.steps.reference_cache import ALIGNMENT, fetch_bundle
+from shared.steps.targets import read_targets
 from shared.steps.versions import engine_versions
 
 UPLOADS = 8
@@ -41,6 +42,7 @@ def align(plan: Plan, chunk: ChunkKey, context: TaskContext, scratch: Path) -> N
         threads=context.threads,
         out_dir=scratch / "parts",
         log=scratch / "aligner.log",
+        places=plan.karyotype.counted(read_targets(plan, blobs)),
     )
     balance("read pairs", source.pairs, f"chunk {chunk.read_group}/{chunk.number}", summary.pairs, "its alignment")
     parts = _upload(plan, chunk, summary, context)
@@ -59,6 +61,7 @@ def align(plan: Plan, chunk: ChunkKey, context: TaskContext, scratch: Path) -> N
             "q30_bases": summary.q30_bases,
             "primary_mapped": summary.primary_mapped,
             "unplaced": summary.unplaced,
+            **summary.counted,
         },
         **meter.read(),
     )

@@ -107,6 +107,9 @@ class CallRegion:
     intervals: Intervals
 
 
+AUTOSOMAL_PLOIDY = 2
+"""Copies of whatever is no sex chromosome, mitochondrion, decoy or virus."""
+
 AUTOSOMAL, X_READS, Y_READS = "sex_autosomal_reads", "sex_x_reads", "sex_y_reads"
 """Names of the additive counts that `Karyotype.infer` reads."""
 

@@ -25,7 +25,14 @@ FIGURES = (
 """Names of the figures that a sample can have."""
 
 
-def summarise(pairs: int, chunks: Mapping[str, int], shards: Mapping[str, int], variants: int) -> dict[str, QcMetric]:
+def summarise(
+    pairs: int,
+    chunks: Mapping[str, int],
+    shards: Mapping[str, int],
+    variants: int,
+    *,
+    sex_agrees: bool | None = None,
+) -> dict[str, QcMetric]:
     """The figures of a sample; a figure that would divide by nothing is left out.
 
     Args:
@@ -34,6 +41,7 @@ def summarise(pairs: int, chunks: Mapping[str, int], shards: Mapping[str, int], 
         shards: Summed metrics of the called markers; `depth_{n}` is the number of positions with n reads over them, the
             highest n standing for that many and more.
         variants: Records of the gathered VCF.
+        sex_agrees: Whether the sex that the order gives is the one that the reads show; None when either is unknown.
     """
     reads = 2 * pairs
     figures: dict[str, QcMetric] = {
@@ -55,6 +63,10 @@ def summarise(pairs: int, chunks: Mapping[str, int], shards: Mapping[str, int], 
         "transition_transversion_ratio": (shards.get("transitions", 0), shards.get("transversions", 0)),
         "het_hom_ratio": (shards.get("heterozygous", 0), shards.get("homozygous", 0)),
     }
+    if "on_target" in shards:
+        ratios["on_target_fraction"] = (shards["on_target"], shards.get("primary_mapped", 0))
+    if sex_agrees is not None:
+        figures["sex_concordance"] = QcMetric(int(sex_agrees))
     bins = {
         int(name.removeprefix("depth_")): count
         for name, count in shards.items()

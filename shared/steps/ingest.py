@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from shared import naming
 from shared.domain.ids import AnalysisId, canonical_json, digest
-from shared.domain.intake import Complete, Dropped, Waiting, inspect_drop, names_at_arrival
+from shared.domain.intake import Dropped, Waiting, inspect_drop, names_at_arrival
 from shared.domain.markers import FailedMarker
 from shared.domain.order import Order, parse_order
 from shared.domain.plan import Layout, Plan, ResultSettings, freeze_plan
@@ -19,6 +19,7 @@ from shared.domain.work import Stage
 from shared.errors import PermanentError
 from shared.naming import Container
 from shared.ports import BlobFacts, Services
+from shared.steps.targets import FrozenTargets, find_targets, read_definition
 
 MAX_ORDER_BYTES = 1024**2
 """A thousand times a usual order; whatever is larger is not read into memory."""
@@ -36,6 +37,7 @@ class Drop:
         refused_id: Id under which the refusal is filed.
         files: Blob names of the FASTQ files in the folder.
         is_news: This look began the analysis or filed the refusal.
+        targets: What the plan's analysis is limited to; None for the whole genome.
     """
 
     sample: str
@@ -46,6 +48,7 @@ class Drop:
     refused_id: AnalysisId | None = None
     files: tuple[str, ...] = ()
     is_news: bool = False
+    targets: FrozenTargets | None = None
 
 
 def ingest(
@@ -74,6 +77,8 @@ def ingest(
         if services.blobs.facts(naming.plan_blob(plan.analysis)) is None:
             # The index entry first: an analysis that has a plan is always found by the timer.
             services.blobs.create(naming.open_entry(plan.analysis), sample.encode())
+            if drop.targets is not None:
+                drop.targets.write(plan, services.blobs)
             is_news = services.blobs.create(naming.plan_blob(plan.analysis), plan.to_json())
     elif drop.refused_id is not None:
         ref = naming.result_marker(sample, drop.refused_id, Stage.FAILED)
@@ -125,12 +130,29 @@ def look_at_drop(
         outcome = inspect_drop(order, arrived, names, dropped)
         if isinstance(outcome, Waiting):
             return Drop(sample, waiting=outcome.reason, missing=outcome.missing, files=files)
-        plan = _plan(order, outcome, services, settings, layout)
+        manifest = read_manifest(order.reference, services)
+        definition = read_definition(order, _upload(data, order_facts), services.blobs, freeze=freeze)
+        contigs = tuple(entry.to_contig() for entry in manifest.contigs)
+        targets = find_targets(order, definition, contigs, services.blobs)
+        if isinstance(targets, Waiting):
+            return Drop(sample, waiting=targets.reason, missing=targets.missing, files=files)
+        plan = freeze_plan(
+            order=order,
+            received=outcome.received,
+            read_groups=outcome.read_groups,
+            manifest=manifest,
+            settings=settings,
+            layout=layout,
+            targets=targets.targets if targets else None,
+            limits=definition.qc if definition else {},
+        )
     except PermanentError as error:
-        contents = sorted((file.name, file.content) for file in dropped)
+        deciding = {file.name: file.content for file in dropped}
+        deciding |= {facts.ref.name: facts.content for facts in listing if facts.ref.name.endswith(".bed")}
+        contents = sorted(deciding.items())
         refused = AnalysisId(digest([data.hex(), contents])[:24])
         return Drop(sample, refused=str(error), refused_id=refused, files=files)
-    return Drop(sample, plan=plan, files=files)
+    return Drop(sample, plan=plan, files=files, targets=targets)
 
 
 def _without_readable_order(order: BlobFacts, files: tuple[str, ...]) -> Drop:
@@ -162,7 +184,7 @@ def _names(
     The same order uploaded again asks for what is in the folder then: the way out after files were renamed or a lane
     was added.
     """
-    ref = naming.intake_blob(order.sample, digest([data.hex(), facts.etag])[:24])
+    ref = naming.intake_blob(order.sample, _upload(data, facts))
     found = services.blobs.find(ref)
     if found is None:
         names = names_at_arrival(order, facts.modified, dropped, _known_names(order.sample, services))
@@ -174,22 +196,16 @@ def _names(
     return tuple(record["files"]), datetime.fromisoformat(record["arrived"])
 
 
+def _upload(data: bytes, facts: BlobFacts) -> str:
+    """Digest that tells uploads of orders apart."""
+    return digest([data.hex(), facts.etag])[:24]
+
+
 def _known_names(sample: str, services: Services) -> set[str]:
     """The files of earlier uploads of the sample's orders."""
     folder = naming.intake_folder(sample)
     records = [services.blobs.read(facts.ref) for facts in services.blobs.list(Container.WORK, folder)]
     return {name for record in records for name in json.loads(record)["files"]}
-
-
-def _plan(order: Order, complete: Complete, services: Services, settings: ResultSettings, layout: Layout) -> Plan:
-    return freeze_plan(
-        order=order,
-        received=complete.received,
-        read_groups=complete.read_groups,
-        manifest=read_manifest(order.reference, services),
-        settings=settings,
-        layout=layout,
-    )
 
 
 def read_manifest(name: str, services: Services) -> ReferenceManifest:
@@ -200,7 +216,8 @@ def read_manifest(name: str, services: Services) -> ReferenceManifest:
     """
     data = services.blobs.find(naming.manifest_blob(name))
     if data is None:
-        installed = ", ".join(folder.rstrip("/") for folder in services.blobs.folders(Container.REFERENCE, ""))
+        folders = (folder.rstrip("/") for folder in services.blobs.folders(Container.REFERENCE, ""))
+        installed = ", ".join(folder for folder in folders if folder != naming.TESTS_FOLDER)
         raise PermanentError(
             f"Reference bundle '{name}' is not installed (installed: {installed or 'none'}). Correct `reference` in "
             "the order, or install the bundle with `./run reference install` and upload the order again."
