@@ -9,7 +9,6 @@ import tempfile
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from heapq import merge
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -24,6 +23,7 @@ from batch_worker.engine.borders import Cut, Owner, crossing, parse_depths, reco
 from batch_worker.engine.depth import Depth, depth_of, fetch
 from batch_worker.engine.duplicates import find_duplicates, set_duplicate_flags
 from batch_worker.engine.evidence import Evidence, find_evidence
+from batch_worker.engine.filters import FilterLimits
 from batch_worker.engine.header import (
     SamReadGroup,
     aligner_program,
@@ -50,27 +50,16 @@ from batch_worker.engine.packed import (
     records_of,
     spans_of,
 )
-from batch_worker.engine.vcf_text import (
-    ORIGINAL_TAG,
-    FilterLimits,
-    VariantCounts,
-    finish_variants,
-    header_lines,
-    is_variant,
-    split_header,
-    text_pieces,
-    without_leftovers,
-)
+from batch_worker.engine.shard_files import ShardFiles
+from batch_worker.engine.vcf_text import VariantCounts, split_header
 from batch_worker.process import run, run_pipeline
 from shared.domain.genome import Contig, Interval, Shard
 from shared.domain.intervals import Intervals, intersected, merged, widened
 from shared.domain.karyotype import CallRegion
 from shared.errors import PermanentError
-from shared.formats.gvcf import bands_line
 
 _WRITE_RECORDS = 4_096  # records joined per write: about 2 MB
 _BAM_LEVEL = 1
-_TEXT_LEVEL = 1  # shard files are read once, by the gather, which compresses the result
 _STORED = 0
 _REACH_MARGIN_BP = 10  # more than a window's own margin
 _HALO_SPANS = 3  # longest alignments that must fit into the halo
@@ -187,6 +176,7 @@ def call_shard(
     write_bgzf(bam, _pieces(header, records, np.flatnonzero(owned)), _BAM_LEVEL)
     if targets is not None:
         targets = intersected(targets, widened(shard.intervals, halo_bp, halo_bp, contigs))
+    by_region = regions is not None
     called = _called_regions(shard, regions, options)
     covered = merged((interval for region in called for interval in region.intervals), contigs)
     reported = covered if targets is None else intersected(covered, targets)
@@ -194,28 +184,27 @@ def call_shard(
 
     vcf, gvcf = out_dir / "shard.vcf.gz", out_dir / "shard.g.vcf.gz"
     with tempfile.TemporaryDirectory(prefix="call-", dir=out_dir) as scratch:
-        writer = _Writer(
-            [
-                _Caller(
-                    records=records,
-                    spans_end=spans.end,
-                    header=header,
-                    region=region,
-                    targets=targets,
-                    contigs=contigs,
-                    reference=reference,
-                    halo_bp=halo_bp,
-                    options=options,
-                    scratch=Path(tempfile.mkdtemp(prefix=f"ploidy-{region.ploidy}-", dir=scratch)),
-                    log=log,
-                )
-                for region in called
-            ],
-            Path(scratch),
-            [*notes, *_provenance(options, by_region=regions is not None)],
+        callers = [
+            _Caller(
+                records=records,
+                spans_end=spans.end,
+                header=header,
+                region=region,
+                targets=targets,
+                contigs=contigs,
+                reference=reference,
+                halo_bp=halo_bp,
+                options=options,
+                scratch=Path(tempfile.mkdtemp(prefix=f"ploidy-{region.ploidy}-", dir=scratch)),
+                log=log,
+            )
+            for region in called
+        ]
+        files = ShardFiles(
+            contigs, reference, options.limits, Path(scratch), log, [*notes, *_provenance(options, by_region=by_region)]
         )
-        gvcf_records = writer.write_gvcf(gvcf)
-        counts = writer.write_vcf(vcf)
+        gvcf_records = files.write_gvcf(gvcf, [caller.call() for caller in callers], options.depth_bands)
+        counts = files.write_vcf(vcf)
     flag = head["flag"][owned]
     primary = flag & NOT_PRIMARY == 0
     return CallSummary(
@@ -452,61 +441,6 @@ class _Caller:
         """The reference base at the piece's start as mpileup writes it: upper case, N for ambiguity codes."""
         letter = fetch(self.reference, Interval(piece.contig, piece.start, piece.start + 1)).decode().upper()
         return letter if letter in "ACGT" else "N"
-
-
-@dataclass(slots=True)
-class _Writer:
-    """One shard's files: first the GVCF, then the VCF made of its variants."""
-
-    callers: Sequence[_Caller]
-    scratch: Path
-    own: Sequence[str]
-
-    def write_gvcf(self, path: Path) -> int:
-        """Call, join the regions, write; return the number of records. Variants are kept in the scratch folder."""
-        first = self.callers[0]
-        parts = [caller.call() for caller in self.callers]
-        header = parts[0][0]
-        rank = {contig.name: i for i, contig in enumerate(first.contigs)}
-
-        def place(line: str) -> tuple[int, int]:
-            contig, pos, _ = line.split("\t", 2)
-            return rank[contig], int(pos)
-
-        joined = parts[0][1] if len(parts) == 1 else merge(*(lines for _, lines in parts), key=place)
-        count = 0
-        with (self.scratch / "variants.vcf").open("w") as variants:
-            variants.writelines(f"{line}\n" for line in header)
-
-            def records() -> Iterator[str]:
-                nonlocal count
-                for line in joined:
-                    count += 1
-                    if is_variant(line):
-                        kept = without_leftovers(line)
-                        variants.write(f"{kept}\n")
-                        yield kept
-                    else:
-                        yield line
-
-            own = [*self.own, bands_line(first.options.depth_bands)]
-            write_bgzf(path, text_pieces(chain(header_lines(header, own), records())), _TEXT_LEVEL)
-        return count
-
-    def write_vcf(self, path: Path) -> VariantCounts:
-        """Normalise the variants that `write_gvcf` kept, set FILTER, write; return the counts."""
-        first = self.callers[0]
-        limits = first.options.limits
-        normal = self.scratch / "normal.vcf"
-        variants = self.scratch / "variants.vcf"
-        run(commands.normalise(variants, normal, reference=first.reference, original_tag=ORIGINAL_TAG), first.log)
-        counts = VariantCounts()
-        own = [*limits.header_lines(), *self.own]
-        with normal.open() as text:
-            header, body = split_header(text)
-            lines = chain(header_lines(header, own), finish_variants(body, limits, counts))
-            write_bgzf(path, text_pieces(lines), _TEXT_LEVEL)
-        return counts
 
 
 def _matched(evidence: Sequence[Evidence], intervals: Intervals) -> Iterator[tuple[Evidence, Interval]]:

@@ -44,7 +44,7 @@ class VariantCounts:
             self.transversions += not is_transition
         alleles = set(genotype.replace("|", "/").split("/"))
         self.heterozygous += len(alleles) > 1
-        self.homozygous += alleles == {"1"}
+        self.homozygous += alleles == {"1"} and len(genotype) > 1  # one copy is neither
 
 
 def header_lines(lines: Iterable[str], own: Iterable[str]) -> list[str]:
@@ -99,15 +99,15 @@ def info_value(info: str, key: str) -> str:
 
 
 def support_of(columns: Sequence[str]) -> Support:
-    """What the reads show, from the columns of a variant: GT and AD, and DP4 of its INFO; what is absent is left out."""
+    """What the reads show, from the columns of a variant: GT, AD, and DP4 of its INFO, as far as they are there."""
     sample = dict(zip(columns[8].split(":"), columns[9].split(":"), strict=True))
     strands = [int(count) for count in info_value(columns[7], "DP4").split(",") if count]
     depths = [int(count) for count in sample.get("AD", "").split(",") if count.isdecimal()]
     return Support(
         is_indel=len(columns[3]) != len(columns[4]),
         genotype=sample["GT"],
-        depths=(depths[0], depths[1]) if len(depths) == 2 else None,  # noqa: PLR2004 - REF and the one ALT
-        strands=(strands[0], strands[1], strands[2], strands[3]) if len(strands) == 4 else None,  # noqa: PLR2004
+        depths=(depths[0], depths[1]) if len(depths) == 2 else None,
+        strands=(strands[0], strands[1], strands[2], strands[3]) if len(strands) == 4 else None,
     )
 
 
