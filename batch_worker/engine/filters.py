@@ -38,6 +38,7 @@ class FilterLimits:
         max_strand_odds_indel: As `max_strand_odds`, of indels.
         min_allele_balance: `AlleleBalance` when a heterozygous allele has a smaller share (0..1) of REF and ALT reads.
         min_allele_share: `AlleleBalance` when an allele that is called without REF has a smaller share.
+        min_allele_share_indel: As `min_allele_share`, of indels: reads that end within one count as REF.
     """
 
     min_qual: float = 20.0
@@ -49,6 +50,7 @@ class FilterLimits:
     max_strand_odds_indel: float = 10.0
     min_allele_balance: float = 0.15
     min_allele_share: float = 0.5
+    min_allele_share_indel: float = 0.25
 
     def header_lines(self) -> list[str]:
         """The ##FILTER lines."""
@@ -68,7 +70,7 @@ class FilterLimits:
                 "AlleleBalance",
                 (
                     f"By FORMAT/AD, ALT / (REF + ALT) < {self.min_allele_balance:g} in a genotype with REF, < "
-                    f"{self.min_allele_share:g} in one without"
+                    f"{self.min_allele_share:g} in one without (indels: < {self.min_allele_share_indel:g})"
                 ),
             ),
         )
@@ -101,7 +103,8 @@ class FilterLimits:
         if support.depths is None or not sum(support.depths):
             return False
         has_reference = "0" in support.genotype.replace("|", "/").split("/")
-        least = self.min_allele_balance if has_reference else self.min_allele_share
+        alone = self.min_allele_share_indel if support.is_indel else self.min_allele_share
+        least = self.min_allele_balance if has_reference else alone
         return support.depths[1] / sum(support.depths) < least
 
 

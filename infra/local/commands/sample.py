@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     genome_bp = sum(contig.length for contig in manifest.contigs)
     options = StackOptions(state=state / "stack", slots=slots, settings=settings_for(genome_bp, fastqs, slots))
     out: Path = args.out or Path("results") / order.sample
-    job = SampleJob(order.sample, fastqs, order_file, folder, out)
+    job = SampleJob(order.sample, fastqs, order_file, folder, out, _targets(order, args.order))
     print("Starting the local stack ...", flush=True)
     with open_stack(options) as stack:
         tell(stack, job, run_job(stack, job))
@@ -122,6 +122,16 @@ def _order(path: Path | None, fastqs: tuple[Path, ...], bundle: str) -> Order:
         "files": [path.name for path in fastqs],
     }
     return parse_order(canonical_json(values), f"{sample}/order.json")
+
+
+def _targets(order: Order, order_file: Path | None) -> Path | None:
+    """The BED that the order names, beside it."""
+    if order_file is None or order.options.targets is None:
+        return None
+    bed = order_file.parent / order.options.targets
+    if not bed.is_file():
+        raise PermanentError(f"{order_file} names {order.options.targets}, which is not beside it. Put it there.")
+    return bed
 
 
 def _sample_of(fastqs: tuple[Path, ...]) -> str:
