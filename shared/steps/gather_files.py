@@ -11,6 +11,7 @@ from typing import IO
 
 from shared.errors import LedgerError, PermanentError
 from shared.formats.bcftools import run_samtools
+from shared.formats.cram import replace_header
 from shared.formats.gvcf import join, parse_bands, parse_block
 
 _WINDOW_BP = 100_000
@@ -86,9 +87,15 @@ def to_cram(bam: Path, reference: Path, out: Path) -> GatheredCram:
     Raises:
         PermanentError: When the reference is not the BAM's.
     """
-    run_samtools(
-        "view", "--no-PG", "-C", "--output-fmt-option", "version=3.0", "-T", str(reference), "-o", str(out), str(bam)
-    )
+    import pysam
+
+    raw = out.with_name(f"{out.name}.raw")
+    options = ("--no-PG", "-C", "--output-fmt-option", "version=3.0")
+    run_samtools("view", *options, "-T", str(reference), "-o", str(raw), str(bam))
+    with pysam.AlignmentFile(str(bam)) as opened:
+        text = str(opened.header)
+    replace_header(raw, out, text)
+    raw.unlink()
     index = Path(f"{out}.crai")
     run_samtools("index", "-o", str(index), str(out))
     run_samtools("quickcheck", str(out))
