@@ -51,6 +51,7 @@ from batch_worker.engine.packed import (
     spans_of,
 )
 from batch_worker.engine.shard_files import ShardFiles
+from batch_worker.engine.thin import thin
 from batch_worker.engine.vcf_text import VariantCounts, split_header
 from batch_worker.process import run, run_pipeline
 from shared.domain.genome import Contig, Interval, Shard
@@ -359,11 +360,11 @@ class _Caller:
         return self.region.intervals if self.targets is None else intersected(self.region.intervals, self.targets)
 
     def _seen(self) -> NDArray[np.int64]:
-        """The records that mpileup does not skip by flag or mapping quality."""
+        """The records that mpileup does not skip by flag or mapping quality, and no more than it can count."""
         head = self.records.head
         orphan = (head["flag"] & PAIRED != 0) & (head["flag"] & PROPER_PAIR == 0)
         unseen = (head["flag"] & _UNSEEN_BY_CALLER != 0) | orphan | (head["mapq"] < self.options.min_mapq)
-        return np.flatnonzero((head["ref"] >= 0) & ~unseen)
+        return thin(self.records, self.spans_end, np.flatnonzero((head["ref"] >= 0) & ~unseen))
 
     def _evidence(self, seen: NDArray[np.int64]) -> tuple[list[Evidence], list[Interval]]:
         """What the reads say of the region with half the halo, and what of it to pile up.

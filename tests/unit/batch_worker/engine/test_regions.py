@@ -58,37 +58,47 @@ class Called:
 
 @pytest.fixture(scope="module")
 def call(reference, contigs, parts, tmp_path_factory):
-    def call_all(
-        shard_bp: int = 10**9,
-        regions: Sequence[CallRegion] | None = None,
-        targets: Intervals | None = None,
-        ploidy: int = 2,
-    ) -> Called:
-        folder = tmp_path_factory.mktemp("called")
-
-        def within(shard: Shard) -> list[CallRegion] | None:
-            if regions is None:
-                return None
-            found = [CallRegion(one.ploidy, intersected(shard.intervals, one.intervals)) for one in regions]
-            return [one for one in found if one.intervals]
-
-        summaries = [
-            call_shard(
-                [chunk[shard.number] for chunk in parts[shard_bp]],
-                shard=shard,
-                reference=reference,
-                halo_bp=HALO_BP,
-                options=CallOptions(ploidy=ploidy),
-                out_dir=folder / str(shard.number),
-                log=folder / "log",
-                regions=within(shard),
-                targets=targets,
-            )
-            for shard in cut_shards(contigs, shard_bp)
-        ]
-        return Called(summaries, folder)
+    def call_all(shard_bp: int = 10**9, **options) -> Called:
+        shards = cut_shards(contigs, shard_bp)
+        return call_world(parts[shard_bp], shards, reference, tmp_path_factory.mktemp("called"), **options)
 
     return call_all
+
+
+def call_world(
+    parts: Sequence[Sequence[Path]],
+    shards: Sequence[Shard],
+    reference: Path,
+    folder: Path,
+    *,
+    regions: Sequence[CallRegion] | None = None,
+    targets: Intervals | None = None,
+    ploidy: int = 2,
+) -> Called:
+    """Call every shard from the parts of every chunk, and gather."""
+    folder.mkdir(exist_ok=True)
+
+    def within(shard: Shard) -> list[CallRegion] | None:
+        if regions is None:
+            return None
+        found = [CallRegion(one.ploidy, intersected(shard.intervals, one.intervals)) for one in regions]
+        return [one for one in found if one.intervals]
+
+    summaries = [
+        call_shard(
+            [chunk[shard.number] for chunk in parts],
+            shard=shard,
+            reference=reference,
+            halo_bp=HALO_BP,
+            options=CallOptions(ploidy=ploidy),
+            out_dir=folder / str(shard.number),
+            log=folder / "log",
+            regions=within(shard),
+            targets=targets,
+        )
+        for shard in shards
+    ]
+    return Called(summaries, folder)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +144,7 @@ def random_targets(contigs, seed: int, count: int, longest: int) -> Intervals:
 
 @pytest.mark.parametrize(
     ("seed", "count", "longest", "shard_bp"),
-    [(1, 12, 300, 10**9), (1, 12, 300, 3_017), (2, 60, 40, 2_012), (3, 400, 3, 3_017), (8, 4, 4_000, 2_012)],
+    [(1, 12, 300, 10**9), (2, 60, 40, 2_012), (3, 400, 3, 3_017), (8, 4, 4_000, 2_012)],
 )
 def test_targets_give_the_whole_genomes_records_inside_them(call, diploid, contigs, seed, count, longest, shard_bp):
     targets = random_targets(contigs, seed, count, longest)
@@ -164,14 +174,13 @@ def test_every_shard_cut_gives_the_same_blocks_at_targets_edges(call, contigs):
         assert sum(one.on_target for one in cut.summaries) == whole.summaries[0].on_target
 
 
-@pytest.mark.parametrize("shard_bp", SHARDS_BP)
-@pytest.mark.parametrize("edge", [2_500, 3_000, 3_017])
+@pytest.mark.parametrize(("shard_bp", "edge"), [(10**9, 2_500), (3_017, 3_017), (2_012, 3_000)])
 def test_each_region_has_its_ploidy_up_to_its_last_base(call, diploid, haploid, contigs, shard_bp, edge):
     everything = tuple(Interval(contig.name, 0, contig.length) for contig in contigs)
     single = (Interval("chrA", 1_400, edge), Interval("chrB", 0, 700))
     uncalled = (Interval("chrA", 5_000, 5_600), Interval("chrC", 0, 90))
     double = subtracted(subtracted(everything, single), uncalled)
-    found = call(shard_bp, [CallRegion(2, double), CallRegion(1, single), CallRegion(0, uncalled)])
+    found = call(shard_bp, regions=[CallRegion(2, double), CallRegion(1, single), CallRegion(0, uncalled)])
     expected = [line for line in diploid.variants if lies_in(*place(line), place(line)[1] + 1, double)]
     once = [line for line in haploid.variants if lies_in(*place(line), place(line)[1] + 1, single)]
     assert len(once) > 3
@@ -190,7 +199,7 @@ def test_each_region_has_its_ploidy_up_to_its_last_base(call, diploid, haploid, 
 
 
 def test_a_shard_of_which_nothing_is_called_has_files_without_records(call, diploid, contigs):
-    nothing = call(2_012, [CallRegion(0, tuple(Interval(c.name, 0, c.length) for c in contigs))])
+    nothing = call(2_012, regions=[CallRegion(0, tuple(Interval(c.name, 0, c.length) for c in contigs))])
     assert nothing.gvcf == []
     assert nothing.vcf == []
     assert sum(one.records for one in nothing.summaries) == diploid.summaries[0].records
