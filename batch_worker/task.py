@@ -127,7 +127,7 @@ def _run(work: Work, plan: Plan, context: TaskContext, scratch: Path) -> None:
         case StepWork(Step.GATHER):
             from shared.steps.gather import gather
 
-            gather(plan, context.blobs, context.clock, scratch)
+            gather(plan, context.blobs, context.clock, scratch, context.cache)
         case StepWork(Step.ANNOTATE):
             from shared.steps.annotate_analysis import annotate_analysis
 

@@ -128,6 +128,11 @@ def intake_blob(sample: str, order_digest: str) -> BlobRef:
     return BlobRef(Container.WORK, f"{intake_folder(sample)}{order_digest}")
 
 
+def intake_definition(sample: str, order_digest: str) -> BlobRef:
+    """The definition of the ordered test as it was when an upload of an order was first seen."""
+    return BlobRef(Container.WORK, f"intake-definitions/{sample}/{order_digest}")
+
+
 # --- work: markers -----------------------------------------------------------------------------------------
 
 _ANALYSIS = r"(?P<analysis>[0-9a-f]{24})"
@@ -252,6 +257,8 @@ class Result(StrEnum):
 
     BAM = "bam"
     BAI = "bam.bai"
+    CRAM = "cram"
+    CRAI = "cram.crai"
     VCF = "vcf.gz"
     VCF_INDEX = "vcf.gz.tbi"
     GVCF = "g.vcf.gz"
@@ -265,6 +272,7 @@ class Result(StrEnum):
     MULTIQC = "qc_mqc.json"
     FINGERPRINT = "fingerprint.vcf.gz"
     FINGERPRINT_INDEX = "fingerprint.vcf.gz.tbi"
+    TARGETS = "targets.bed"
     BUNDLE = "fhir.json"
     REPORT = "report.html"
     HELD_BUNDLE = "held.fhir.json"

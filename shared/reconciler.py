@@ -225,7 +225,7 @@ class Reconciler:
                 case Step.GATHER:
                     from shared.steps.gather import gather
 
-                    gather(plan, services.blobs, services.clock, Path(folder))
+                    gather(plan, services.blobs, services.clock, Path(folder), cache)
                 case Step.ANNOTATE:
                     from shared.steps.annotate_analysis import annotate_analysis
 

@@ -6,11 +6,12 @@ from the chunk's first pair (a chunk is a whole number of batches), and records 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -32,9 +33,10 @@ from batch_worker.engine.packed import (
     records_of,
     spans_of,
 )
+from batch_worker.engine.place_counts import PlaceCounts
 from batch_worker.engine.read_metrics import ReadMetrics
 from batch_worker.process import stderr_to
-from shared.domain.genome import Contig, Shard
+from shared.domain.genome import Contig, Interval, Shard
 from shared.errors import LedgerError, PermanentError
 
 PART_LEVEL = 1  # parts are read once and deleted: fast beats small
@@ -63,7 +65,7 @@ class AlignedPart:
 
 @dataclass(frozen=True, slots=True)
 class AlignSummary:
-    """What a chunk's alignment gave. `primary` is always twice `pairs`."""
+    """What a chunk's alignment gave. `primary` is always twice `pairs`; `counted` is by place, see `PlaceCounts`."""
 
     pairs: int
     metrics: ReadMetrics
@@ -72,6 +74,7 @@ class AlignSummary:
     supplementary: int
     unplaced: int
     parts: tuple[AlignedPart, ...]
+    counted: Mapping[str, int] = field(default_factory=dict)
 
 
 def align_chunk(
@@ -85,6 +88,7 @@ def align_chunk(
     threads: int,
     out_dir: Path,
     log: Path,
+    places: Mapping[str, Sequence[Interval]] = MappingProxyType({}),
     kept_bytes: int = KEPT_BYTES,
     on_part: Callable[[AlignedPart], None] = lambda _: None,
 ) -> AlignSummary:
@@ -100,6 +104,7 @@ def align_chunk(
         threads: Batches aligned at the same time; does not change results.
         out_dir: Made if missing.
         log: The aligner's chatter is appended here.
+        places: Where surely placed reads are counted, by the count's name.
         kept_bytes: Records that stay in memory, bytes; more go to a file in `out_dir`. Does not change results.
         on_part: Told of each part when it is written, while the next ones are not.
 
@@ -114,12 +119,15 @@ def align_chunk(
     out_dir.mkdir(parents=True, exist_ok=True)
     records = ChunkRecords(out_dir, kept_bytes)
     metrics = ReadMetrics()
+    counts = PlaceCounts(places, contigs)
     pairs = 0
     with stderr_to(log):
         for batch, aligned in _aligned(
             read_batches(reads, label, batch_pairs), index_prefix, contigs, read_group, threads
         ):
-            metrics.add(batch, _keep(records, batch, aligned))
+            head = _keep(records, batch, aligned)
+            metrics.add(batch, head)
+            counts.add(head)
             pairs += len(batch.names)
     table = records.in_order()
     flag = table.column("flag")
@@ -137,6 +145,7 @@ def align_chunk(
         supplementary=int((flag & SUPPLEMENTARY != 0).sum()),
         unplaced=int((table.column("ref") < 0).sum()),
         parts=tuple(parts),
+        counted=counts.counts,
     )
 
 

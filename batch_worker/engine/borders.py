@@ -41,6 +41,10 @@ class Owner:
             own.sort(key=lambda interval: interval.start)
         self._starts = {contig: [i.start for i in own] for contig, own in self._by_contig.items()}
 
+    def holds(self, contig: str, start: int, end: int) -> bool:
+        """Whether a stretch (0-based half-open) shares a base with the intervals."""
+        return next(self.pieces(contig, start, end), None) is not None
+
     def pieces(self, contig: str, start: int, end: int) -> Iterator[Interval]:
         """The parts of a stretch (0-based half-open) that the shard owns."""
         own = self._by_contig.get(contig, [])
@@ -102,18 +106,39 @@ def recount(cut: Cut, letter: str, depths: Mapping[tuple[str, int], int], depth_
     return replace(block, start=piece.start, end=piece.end, ref=letter, min_depth=lowest)
 
 
-def trim(lines: Iterable[str], owner: Owner, blocks: Mapping[Interval, ReferenceBlock]) -> Iterator[str]:
+def changed_end(line: str) -> int:
+    """The half-open end (0-based) of what a variant as called changes: POS, and the bases behind it that it deletes.
+
+    REF of an indel may be longer: it holds the whole repeat that the indel lies in.
+    """
+    _, pos, _, ref, alts, _ = line.split("\t", 5)
+    return int(pos) + max(0, len(ref) - min(len(alt) for alt in alts.split(",")))
+
+
+def trim(
+    lines: Iterable[str],
+    owner: Owner,
+    blocks: Mapping[Interval, ReferenceBlock],
+    *,
+    reported: Owner | None = None,
+    targets: Owner | None = None,
+) -> Iterator[str]:
     """The GVCF lines that the shard owns; a block that crosses a border becomes its pieces.
 
     Args:
         lines: Without line ends.
-        owner: The shard's intervals.
+        owner: The shard's intervals: a variant is its own by POS.
         blocks: What each crossing piece becomes, from `recount`.
+        reported: Where blocks are told; the shard's intervals when left out.
+        targets: A variant is told when it changes a base of these; when left out, every variant is.
     """
     for line in lines:
-        contig, start, end, _ = _reach(line)
-        for piece in owner.pieces(contig, start, end):
-            yield line if piece.length == end - start else blocks[piece].line()
+        contig, start, end, is_block = _reach(line)
+        if is_block:
+            for piece in (reported or owner).pieces(contig, start, end):
+                yield line if piece.length == end - start else blocks[piece].line()
+        elif owner.holds(contig, start, end) and (targets is None or targets.holds(contig, start, changed_end(line))):
+            yield line
 
 
 def _depth(depths: Mapping[tuple[str, int], int], contig: str, place: int) -> int:

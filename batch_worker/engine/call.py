@@ -6,6 +6,7 @@ that the read covers; only then are records cut by their start.
 """
 
 import tempfile
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -19,8 +20,10 @@ from batch_worker import commands
 from batch_worker.engine.bgzf import write_bgzf
 from batch_worker.engine.blocks import blocks_outside, can_group, unite, widen_over_runs
 from batch_worker.engine.borders import Cut, Owner, crossing, parse_depths, recount, trim, windows
+from batch_worker.engine.call_places import CallPlaces, call_places
 from batch_worker.engine.depth import Depth, depth_of, fetch
 from batch_worker.engine.evidence import Evidence, find_evidence
+from batch_worker.engine.filters import FilterLimits
 from batch_worker.engine.header import read_dict
 from batch_worker.engine.packed import (
     DUPLICATE,
@@ -33,26 +36,20 @@ from batch_worker.engine.packed import (
     Records,
     bam_header,
 )
+from batch_worker.engine.shard_files import ShardFiles
 from batch_worker.engine.shard_reads import ReadCounts, bam_pieces, read_shard
 from batch_worker.engine.site_counts import count_sites, sites_of
-from batch_worker.engine.vcf_text import (
-    ORIGINAL_TAG,
-    FilterLimits,
-    VariantCounts,
-    finish_variants,
-    header_lines,
-    is_variant,
-    split_header,
-    text_pieces,
-)
+from batch_worker.engine.thin import thin
+from batch_worker.engine.vcf_text import VariantCounts, split_header
 from batch_worker.process import run, run_pipeline
 from shared.domain.genome import Contig, Interval, Shard
+from shared.domain.intervals import Intervals, intersected, widened
+from shared.domain.karyotype import CallRegion
 from shared.domain.sites import CommonSite, SiteCounts
-from shared.formats.gvcf import bands_line
 
 BAM_LEVEL = 1
-TEXT_LEVEL = 1  # shard files are read once, by the gather, which compresses the result
 _STORED = 0
+_REACH_MARGIN_BP = 10  # more than a window's own margin
 _UNSEEN_BY_CALLER = UNMAPPED | SECONDARY | QC_FAIL | DUPLICATE  # what mpileup skips anyway
 
 
@@ -61,7 +58,7 @@ class CallOptions:
     """Settings of the caller; all of them change results.
 
     Attributes:
-        ploidy: Of the whole genome.
+        ploidy: Where no regions say another.
         prior: Expected share of positions that differ from the reference. Five times what a human genome has:
         weak evidence
             (reads shared with a repeat) then becomes a record, whose QUAL and FILTER say how weak it is.
@@ -93,7 +90,9 @@ class CallSummary:
         bcftools norm
             makes of them; a record may lie some bp before the shard, because left-aligning moved it.
         gvcf: `shard.g.vcf.gz`, variants as called and reference blocks cut at the shard's borders.
+        depth: Over what is called and, if there are targets, in them.
         sites: What the reads show at the common sites in the shard.
+        on_target: Mapped primary records, duplicates included, that share a base with a target; 0 without targets.
     """
 
     bam: Path
@@ -104,6 +103,7 @@ class CallSummary:
     variants: VariantCounts
     depth: Depth
     sites: list[SiteCounts]
+    on_target: int = 0
 
 
 def call_shard(
@@ -115,6 +115,9 @@ def call_shard(
     options: CallOptions,
     out_dir: Path,
     log: Path,
+    regions: Sequence[CallRegion] | None = None,
+    targets: Sequence[Interval] | None = None,
+    notes: Sequence[str] = (),
     common_sites: Sequence[CommonSite] = (),
     on_bam: Callable[[Path], None] = lambda _: None,
 ) -> CallSummary:
@@ -128,6 +131,11 @@ def call_shard(
         options: Settings of the caller.
         out_dir: Made if missing.
         log: What the tools say on stderr is appended here.
+        regions: The shard by ploidy; what is in none or has ploidy 0 is not called. The whole shard has the options'
+            ploidy when left out.
+        targets: What calls are limited to: intervals that neither overlap nor touch, of the shard and at least its
+            halo. A variant is called when POS or a base that it deletes lies in one; blocks are cut at their edges.
+        notes: Header lines for both files, the same for all shards.
         common_sites: Where bases are counted; those outside of the shard are left out.
         on_bam: Told of `shard.bam` when it is written, before calling begins.
 
@@ -143,13 +151,37 @@ def call_shard(
     bam = out_dir / "shard.bam"
     write_bgzf(bam, bam_pieces(header, records, np.flatnonzero(reads.owned)), BAM_LEVEL)
     on_bam(bam)
-    depth = depth_of(records, [contig.name for contig in contigs], shard.intervals, reference)
+    places = call_places(shard, contigs, halo_bp, ploidy=options.ploidy, regions=regions, targets=targets)
+    depth = depth_of(records, [contig.name for contig in contigs], places.reported, reference)
 
     vcf, gvcf = out_dir / "shard.vcf.gz", out_dir / "shard.g.vcf.gz"
     with tempfile.TemporaryDirectory(prefix="call-", dir=out_dir) as scratch:
-        caller = _Caller(records, reads.end, header, shard, contigs, reference, halo_bp, options, Path(scratch), log)
-        gvcf_records = caller.write_gvcf(gvcf)
-        counts = caller.write_vcf(vcf)
+        callers = [
+            _Caller(
+                records=records,
+                spans_end=reads.end,
+                header=header,
+                region=region,
+                places=places,
+                contigs=contigs,
+                reference=reference,
+                halo_bp=halo_bp,
+                options=options,
+                scratch=Path(tempfile.mkdtemp(prefix=f"ploidy-{region.ploidy}-", dir=scratch)),
+                log=log,
+            )
+            for region in places.regions
+        ]
+        files = ShardFiles(
+            contigs,
+            reference,
+            options.limits,
+            Path(scratch),
+            log,
+            [*notes, *_provenance(options, by_region=regions is not None)],
+        )
+        gvcf_records = files.write_gvcf(gvcf, [caller.call() for caller in callers], options.depth_bands)
+        counts = files.write_vcf(vcf)
     return CallSummary(
         bam=bam,
         vcf=vcf,
@@ -159,17 +191,19 @@ def call_shard(
         variants=counts,
         depth=depth,
         sites=count_sites(records, reads.end, sites_of(shard, common_sites), contigs),
+        on_target=reads.count_on_target(places.targets),
     )
 
 
 @dataclass(slots=True)
 class _Caller:
-    """One shard's calling: first the GVCF, then the VCF made of its variants."""
+    """The calling of what has one ploidy."""
 
     records: Records
     spans_end: NDArray[np.int64]
     header: bytes
-    shard: Shard
+    region: CallRegion
+    places: CallPlaces
     contigs: Sequence[Contig]
     reference: Path
     halo_bp: int
@@ -177,62 +211,65 @@ class _Caller:
     scratch: Path
     log: Path
 
-    def write_gvcf(self, path: Path) -> int:
-        """Call, cut to the shard, write; return the number of records. Variants are kept in the scratch folder."""
+    def call(self) -> tuple[list[str], Iterator[str]]:
+        """Call: the caller's header, and the GVCF lines that lie in the region and the targets."""
         lengths = {contig.name: contig.length for contig in self.contigs}
         called = self.scratch / "called.vcf"
         seen = self._seen()
         bands = self.options.depth_bands
-        evidence = self._evidence(seen, lengths)
-        walked = [window for found in evidence for window in found.intervals()]
-        if not walked:  # a header is needed all the same
-            first = evidence[0].interval
-            walked = [Interval(first.contig, first.start, first.start + 1)]
-        call = commands.call(called, prior=self.options.prior, ploidy=self.options.ploidy, depth_bands=bands)
+        reported = self.places.reported_in(self.region)
+        evidence, walked = self._evidence(seen)
+        if not walked:
+            first = self.contigs[0]
+            walked = [Interval(first.name, 0, 1)]
+        call = commands.call(called, prior=self.options.prior, ploidy=self.region.ploidy, depth_bands=bands)
         run_pipeline([self._mpileup(self._over(walked, seen), walked, bands, None), call], self.log)
-        owner = Owner(self.shard.intervals)
+        owner, told = Owner(self.region.intervals), Owner(reported)
         with called.open() as text:
             header, body = split_header(text)
-            cuts = crossing(body, owner)
+            cuts = crossing(body, told)
         depths = self._depths(cuts, seen, walked, lengths)
         blocks = {cut.piece: recount(cut, self._letter(cut.piece), depths, bands) for cut in cuts}
-        count = 0
-        with called.open() as text, (self.scratch / "variants.vcf").open("w") as variants:
-            _, body = split_header(text)
-            variants.writelines(f"{line}\n" for line in header)
+        targets = None if self.places.targets is None else Owner(self.places.targets)
+        outside = chain.from_iterable(
+            blocks_outside(found, own, self.reference, bands, self.region.ploidy)
+            for found, own in _matched(evidence, reported)
+        )
 
-            outside = chain.from_iterable(
-                blocks_outside(found, own, self.reference, bands, self.options.ploidy)
-                for found, own in zip(evidence, self.shard.intervals, strict=True)
-            )
-            order = [contig.name for contig in self.contigs]
+        def lines() -> Iterator[str]:
+            with called.open() as text:
+                _, body = split_header(text)
+                trimmed = trim(body, owner, blocks, reported=told, targets=targets)
+                yield from unite(trimmed, outside, [contig.name for contig in self.contigs], bands)
 
-            def owned() -> Iterator[str]:
-                nonlocal count
-                for line in unite(trim(body, owner, blocks), outside, order, bands):
-                    count += 1
-                    if is_variant(line):
-                        variants.write(f"{line}\n")
-                    yield line
-
-            own = [*_provenance(self.options), bands_line(bands)]
-            write_bgzf(path, text_pieces(chain(header_lines(header, own), owned())), TEXT_LEVEL)
-        return count
+        return header, lines()
 
     def _seen(self) -> NDArray[np.int64]:
-        """The records that mpileup does not skip by flag or mapping quality."""
+        """The records that mpileup does not skip by flag or mapping quality, and no more than it can count."""
         head = self.records.head
         orphan = (head["flag"] & PAIRED != 0) & (head["flag"] & PROPER_PAIR == 0)
         unseen = (head["flag"] & _UNSEEN_BY_CALLER != 0) | orphan | (head["mapq"] < self.options.min_mapq)
-        return np.flatnonzero((head["ref"] >= 0) & ~unseen)
+        return thin(self.records, self.spans_end, np.flatnonzero((head["ref"] >= 0) & ~unseen))
 
-    def _evidence(self, seen: NDArray[np.int64], lengths: dict[str, int]) -> list[Evidence]:
-        """What to pile up, for each of the shard's intervals with half its halo."""
-        records = Records(self.records.buffer, self.records.offsets[seen], self.records.head[seen])
+    def _evidence(self, seen: NDArray[np.int64]) -> tuple[list[Evidence], list[Interval]]:
+        """What the reads say of the region with half the halo, and what of it to pile up.
+
+        With targets, only what a read can reach that covers a target's base, or a base that such a read deletes, is
+        looked at: no other column changes what the caller says of them.
+        """
+        near, reach = self.region.intervals, 0
+        if self.places.targets is not None:
+            spans = self.spans_end[seen] - self.records.head["pos"][seen]
+            reach = int(spans.max(initial=0)) + _REACH_MARGIN_BP
+            near = intersected(near, widened(self.places.targets, reach, 0, self.contigs))
+        if not near:
+            return [], []
+        stretches = widened(near, self.halo_bp // 2, self.halo_bp // 2, self.contigs)
+        rows = self._over(stretches, seen)
         found = find_evidence(
-            records,
-            self.spans_end[seen],
-            walked=[i.padded(self.halo_bp // 2, lengths[i.contig]) for i in self.shard.intervals],
+            Records(self.records.buffer, self.records.offsets[rows], self.records.head[rows]),
+            self.spans_end[rows],
+            walked=stretches,
             contigs=self.contigs,
             reference=self.reference,
             prior=self.options.prior,
@@ -242,7 +279,10 @@ class _Caller:
             if not can_group(self.options.depth_bands) or self.options.min_base_quality > 1:
                 one.windows[:] = True
             widen_over_runs(one, self.options.depth_bands)
-        return found
+        walked = [window for one in found for window in one.intervals()]
+        if self.places.targets is not None:
+            walked = list(intersected(walked, widened(near, reach, reach, self.contigs)))
+        return found, walked
 
     def _over(self, walked: Sequence[Interval], rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Those of the rows that share a base with an interval."""
@@ -250,20 +290,6 @@ class _Caller:
         head = self.records.head[rows]
         start = cover.linear(head["ref"], head["pos"].astype(np.int64))
         return rows[cover.overlaps(start, cover.linear(head["ref"], self.spans_end[rows]))]
-
-    def write_vcf(self, path: Path) -> VariantCounts:
-        """Normalise the variants that `write_gvcf` kept, set FILTER, write; return the counts."""
-        normal = self.scratch / "normal.vcf"
-        variants = self.scratch / "variants.vcf"
-        run(commands.normalise(variants, normal, reference=self.reference, original_tag=ORIGINAL_TAG), self.log)
-        counts = VariantCounts()
-        own = [*self.options.limits.header_lines(), *_provenance(self.options)]
-        with normal.open() as text:
-            header, body = split_header(text)
-            finished = finish_variants(body, self.options.limits, counts)
-            lines = chain(header_lines(header, own), finished)
-            write_bgzf(path, text_pieces(lines), TEXT_LEVEL)
-        return counts
 
     def _mpileup(
         self, rows: NDArray[np.int64], walked: Sequence[Interval], bands: Sequence[int] | None, out_vcf: Path | None
@@ -303,12 +329,24 @@ class _Caller:
         return letter if letter in "ACGT" else "N"
 
 
-def _provenance(options: CallOptions) -> list[str]:
+def _matched(evidence: Sequence[Evidence], intervals: Intervals) -> Iterator[tuple[Evidence, Interval]]:
+    """Each interval with the evidence that holds it."""
+    by_contig: dict[str, list[Evidence]] = {}
+    for one in evidence:
+        by_contig.setdefault(one.interval.contig, []).append(one)
+    starts = {contig: [one.interval.start for one in own] for contig, own in by_contig.items()}
+    for interval in intervals:
+        at = bisect_right(starts[interval.contig], interval.start) - 1
+        yield by_contig[interval.contig][at], interval
+
+
+def _provenance(options: CallOptions, *, by_region: bool) -> list[str]:
     """Header lines that name the programs and settings; the same wherever and whenever they ran."""
     bands = ",".join(map(str, options.depth_bands))
+    ploidy = "" if by_region else f"--ploidy {options.ploidy} "
     settings = (
         f'##fastq2fhir_call=<mpileup="-q {options.min_mapq} -Q {options.min_base_quality} -d {options.max_depth} '
-        f'-L {options.max_depth}",call="-m -P {options.prior:g} --ploidy {options.ploidy} -g {bands}",norm="-m -any">'
+        f'-L {options.max_depth}",call="-m -P {options.prior:g} {ploidy}-g {bands}",norm="-m -any">'
     )
     return [
         f"##source=fastq2fhir: bwa-mem3 {version('bwa-mem3')}, bcftools of pysam {version('pysam')}",

@@ -1,6 +1,7 @@
 """Depth of coverage over the positions of a shard that have a known base (A, C, G, T)."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -41,21 +42,18 @@ def fetch(reference: Path, interval: Interval) -> bytes:
     Raises:
         PermanentError: When the contig is not in the `.fai`, or the FASTA is cut off.
     """
-    for line in reference.with_name(reference.name + ".fai").read_text().splitlines():
-        name, _, offset, bases, width = line.split("\t")
-        if name == interval.contig:
-            first = int(offset) + interval.start // int(bases) * int(width) + interval.start % int(bases)
-            last = int(offset) + interval.end // int(bases) * int(width) + interval.end % int(bases)
-            with reference.open("rb") as source:
-                source.seek(first)
-                letters = source.read(last - first).replace(b"\n", b"")
-            if len(letters) != interval.length:
-                raise PermanentError(
-                    f"{reference.name} is shorter than its .fai says: {interval.contig}:{interval.start}-"
-                    f"{interval.end} (0-based half-open) has {len(letters)} letters. Build the reference index again."
-                )
-            return letters
-    raise PermanentError(f"{reference.name}.fai lacks contig '{interval.contig}'. Build the reference index again.")
+    _, offset, bases, width = _entry(reference, interval.contig)
+    first = offset + interval.start // bases * width + interval.start % bases
+    last = offset + interval.end // bases * width + interval.end % bases
+    with reference.open("rb") as source:
+        source.seek(first)
+        letters = source.read(last - first).replace(b"\n", b"")
+    if len(letters) != interval.length:
+        raise PermanentError(
+            f"{reference.name} is shorter than its .fai says: {interval.contig}:{interval.start}-"
+            f"{interval.end} (0-based half-open) has {len(letters)} letters. Build the reference index again."
+        )
+    return letters
 
 
 def contig_length(reference: Path, contig: str) -> int:
@@ -64,11 +62,27 @@ def contig_length(reference: Path, contig: str) -> int:
     Raises:
         PermanentError: When the contig is not in the `.fai`.
     """
-    for line in reference.with_name(reference.name + ".fai").read_text().splitlines():
-        name, length, _ = line.split("\t", 2)
-        if name == contig:
-            return int(length)
-    raise PermanentError(f"{reference.name}.fai lacks contig '{contig}'. Build the reference index again.")
+    return _entry(reference, contig)[0]
+
+
+def _entry(reference: Path, contig: str) -> tuple[int, int, int, int]:
+    """Length, offset, bases and bytes of a line, of a contig by the `.fai`."""
+    index = reference.with_name(reference.name + ".fai")
+    try:
+        return _entries(index, index.stat().st_mtime_ns)[contig]
+    except KeyError as error:
+        message = f"{reference.name}.fai lacks contig '{contig}'. Build the reference index again."
+        raise PermanentError(message) from error
+
+
+@lru_cache(maxsize=4)
+def _entries(index: Path, _modified: int) -> dict[str, tuple[int, int, int, int]]:
+    """A whole `.fai`: a panel asks for thousands of intervals."""
+    entries = {}
+    for line in index.read_text().splitlines():
+        name, length, offset, bases, width = line.split("\t")
+        entries[name] = (int(length), int(offset), int(bases), int(width))
+    return entries
 
 
 def depth_of(records: Records, contig_names: list[str], intervals: tuple[Interval, ...], reference: Path) -> Depth:

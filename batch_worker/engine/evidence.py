@@ -10,7 +10,6 @@ holds
   in a read at that position is necessary for both;
 - positions with bases that the caller may not count (quality 0 or 1 once mates were compared) or cannot name (N);
 - positions deeper than 255 reads, of which it draws 255 with a generator whose state is that of the whole walk;
-- before an indel, the last position with another base: two of an indel's annotations are left over from there;
 - records that share a name with two others: which two of them it compares depends on what it read in between.
 """
 
@@ -203,20 +202,17 @@ class _Reads:
         _mark(found.windows, interval, self.start[rows], self.end[rows])
         tangled = self.entangled[0] == ref
         _mark(found.windows, interval, self.entangled[1][tangled], self.entangled[2][tangled])
-        _add_last_odd(found, self.indels[1][_near(*self.indels, ref, interval, 0)] - interval.start)
         _widen(found.windows)
         return Evidence(interval, found.windows, found.depth, found.unnamed)
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """By position: see `Evidence`; whether a base may differ; whether one does that the caller surely counts."""
+    """By position: see `Evidence`."""
 
     windows: NDArray[np.bool_]
     depth: NDArray[np.uint8]
     unnamed: NDArray[np.bool_]
-    odd: NDArray[np.bool_]
-    surely_odd: NDArray[np.bool_]
 
     @classmethod
     def joined(cls, tiles: Sequence["_Found"]) -> "_Found":
@@ -225,8 +221,6 @@ class _Found:
             np.concatenate([tile.windows for tile in tiles]),
             np.concatenate([tile.depth for tile in tiles]),
             np.concatenate([tile.unnamed for tile in tiles]),
-            np.concatenate([tile.odd for tile in tiles]),
-            np.concatenate([tile.surely_odd for tile in tiles]),
         )
 
 
@@ -275,8 +269,6 @@ class _Tile:
             windows,
             np.minimum(depth, 255).astype(np.uint8),
             (unnamed > 0) & (unnamed >= depth),
-            odd > 0,
-            (odd > unnamed) & (twice == 0),
         )
 
     def _differences(self, reference: Path) -> tuple[NDArray[np.int64], ...]:
@@ -359,20 +351,6 @@ def _mark(windows: NDArray[np.bool_], interval: Interval, start: NDArray[np.int6
     """Set the stretches in `windows`."""
     if len(start):
         windows |= coverage(start, stop, interval) > 0
-
-
-def _add_last_odd(found: _Found, indels: NDArray[np.int64]) -> None:
-    """Add, before each indel and the end, the last position with another base.
-
-    bcftools writes BQBZ and MQSBZ of an indel as they were at the last such position, wherever that is.
-    """
-    sure = np.flatnonzero(found.surely_odd & ~found.windows)
-    odd = np.flatnonzero(found.odd)
-    stops = np.unique(np.concatenate([indels, [len(found.odd)]]))
-    before = np.searchsorted(sure, stops) - 1
-    first = np.where(before >= 0, sure[before] if len(sure) else 0, 0)
-    for low, high in zip(np.searchsorted(odd, first).tolist(), np.searchsorted(odd, stops).tolist(), strict=True):
-        found.windows[odd[low:high]] = True
 
 
 def _widen(windows: NDArray[np.bool_]) -> None:

@@ -18,17 +18,21 @@ import numpy as np
 from batch_worker import commands
 from batch_worker.engine.bgzf import write_bgzf
 from batch_worker.engine.borders import Owner
-from batch_worker.engine.call import BAM_LEVEL, TEXT_LEVEL, CallSummary
+from batch_worker.engine.call import BAM_LEVEL, CallSummary
+from batch_worker.engine.call_places import CallPlaces, call_places
 from batch_worker.engine.depth import Depth, contig_length, depth_of, fetch
 from batch_worker.engine.gatk_tools import Gatk, link_reference
 from batch_worker.engine.gatk_vcf import HardFilters, cut_gvcf, finish, header, owned_variants
 from batch_worker.engine.header import read_dict, recalibration_program
 from batch_worker.engine.packed import find_offsets, read_bam, records_of
+from batch_worker.engine.shard_files import TEXT_LEVEL
 from batch_worker.engine.shard_reads import ReadCounts, ShardReads, owned_rows, read_shard
 from batch_worker.engine.site_counts import count_sites, sites_of
 from batch_worker.engine.vcf_text import ORIGINAL_TAG, VariantCounts, split_header, text_pieces
 from batch_worker.process import run
 from shared.domain.genome import Contig, Interval, Shard
+from shared.domain.intervals import Intervals
+from shared.domain.karyotype import CallRegion
 from shared.domain.sites import CommonSite, SiteCounts
 from shared.errors import PermanentError
 
@@ -39,26 +43,16 @@ _TABLE_OF_READ_GROUPS = "#:GATKTable:RecalTable0:"
 
 
 @dataclass(frozen=True, slots=True)
-class PloidyRegion:
-    """Intervals that have another ploidy than most of the genome, such as the X chromosome of a male."""
-
-    ploidy: int
-    intervals: tuple[Interval, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class GatkOptions:
     """Settings of the caller; all of them change results.
 
     Attributes:
-        ploidy: Of the genome outside of `regions`.
-        regions: Where it is another; they do not overlap.
+        ploidy: Where no regions say another.
         emit_qual: Variants of lower QUAL (Phred) are left out; those between this and the filter's limit are not PASS.
         limits: When a variant is not PASS.
     """
 
     ploidy: int = 2
-    regions: tuple[PloidyRegion, ...] = ()
     emit_qual: float = 10.0
     limits: HardFilters = field(default_factory=HardFilters)
 
@@ -129,6 +123,9 @@ def call_shard_gatk(
     gatk: Gatk,
     out_dir: Path,
     log: Path,
+    regions: Sequence[CallRegion] | None = None,
+    targets: Sequence[Interval] | None = None,
+    notes: Sequence[str] = (),
     common_sites: Sequence[CommonSite] = (),
 ) -> CallSummary:
     """Write `shard.bam`, `shard.vcf.gz` and `shard.g.vcf.gz` to `out_dir`.
@@ -143,6 +140,9 @@ def call_shard_gatk(
         gatk: The program.
         out_dir: Made if missing.
         log: What the tools say is appended here.
+        regions: As `call_shard` takes them.
+        targets: As `call_shard` takes them.
+        notes: Header lines for both files, the same for all shards.
         common_sites: Where bases are counted; those outside of the shard are left out.
 
     Returns:
@@ -155,7 +155,8 @@ def call_shard_gatk(
     out_dir.mkdir(parents=True, exist_ok=True)
     contigs = read_dict(reference.with_name(reference.name + ".dict"))
     with tempfile.TemporaryDirectory(prefix="call-", dir=out_dir) as scratch:
-        caller = _Caller(shard, contigs, reference, halo_bp, options, gatk, Path(scratch), log)
+        places = call_places(shard, contigs, halo_bp, ploidy=options.ploidy, regions=regions, targets=targets)
+        caller = _Caller(shard, places, notes, contigs, reference, halo_bp, options, gatk, Path(scratch), log)
         bam = out_dir / "shard.bam"
         seen = caller.write_bam(parts, tables, bam, common_sites)
         is_recalibrated = bool(tables)
@@ -171,6 +172,7 @@ def call_shard_gatk(
         variants=variants,
         depth=seen.depth,
         sites=seen.sites,
+        on_target=seen.on_target,
     )
 
 
@@ -181,6 +183,7 @@ class _Seen:
     counts: ReadCounts
     depth: Depth
     sites: list[SiteCounts]
+    on_target: int
 
 
 @dataclass(slots=True)
@@ -188,6 +191,8 @@ class _Caller:
     """One shard's calling: first the BAM, then the GVCF, then the VCF."""
 
     shard: Shard
+    places: CallPlaces
+    notes: Sequence[str]
     contigs: Sequence[Contig]
     reference: Path
     halo_bp: int
@@ -207,9 +212,9 @@ class _Caller:
     ) -> _Seen:
         """Merge, recalibrate, write the owned records; `seen` is then what the caller reads, halo included."""
         reads = read_shard(parts, shard=self.shard, contigs=self.contigs, halo_bp=self.halo_bp)
-        depth = depth_of(reads.records, [contig.name for contig in self.contigs], self.shard.intervals, self.reference)
+        depth = depth_of(reads.records, [contig.name for contig in self.contigs], self.places.reported, self.reference)
         sites = count_sites(reads.records, reads.end, sites_of(self.shard, common_sites), self.contigs)
-        seen = _Seen(reads.counts, depth, sites)
+        seen = _Seen(reads.counts, depth, sites, reads.count_on_target(self.places.targets))
         reads.write(self.seen, np.arange(len(reads.records)), BAM_LEVEL)
         known = [table for table in tables if _has_counts(table)]
         if not known:
@@ -246,6 +251,8 @@ class _Caller:
             bed = self.scratch / f"{number}.bed"
             lengths = {one.contig: contig_length(self.reference, one.contig) for one in own}
             walked = [one.padded(self.halo_bp // 2, lengths[one.contig]) for one in own]
+            if not walked:  # a header is needed all the same
+                walked = [Interval(self.contigs[0].name, 0, 1)]
             bed.write_text("".join(f"{one.contig}\t{one.start}\t{one.end}\n" for one in walked))
             raw = self._raw_gvcf(number)
             self._run(
@@ -267,9 +274,7 @@ class _Caller:
 
         heads, bodies = self._open([self._raw_gvcf(number) for number in range(len(shares))])
         owned = [cut_gvcf(body, Owner(own), self._letter) for (_, own), body in zip(shares, bodies, strict=True)]
-        lines = chain(
-            header(heads[0], _provenance(self.options, self.gatk, is_recalibrated)), counted(self._merged(owned))
-        )
+        lines = chain(header(heads[0], self._provenance(is_recalibrated)), counted(self._merged(owned)))
         write_bgzf(path, text_pieces(lines), TEXT_LEVEL)
         return count
 
@@ -283,23 +288,20 @@ class _Caller:
             out.writelines(f"{line}\n" for line in chain(heads[0], self._merged(owned)))
         run(commands.normalise(variants, normal, reference=self.reference, original_tag=ORIGINAL_TAG), self.log)
         counts = VariantCounts()
-        own = [*self.options.limits.header_lines(), *_provenance(self.options, self.gatk, is_recalibrated)]
+        own = [*self.options.limits.header_lines(), *self._provenance(is_recalibrated)]
         with normal.open() as text:
             head, body = split_header(text)
             lines = chain(header(head, own), finish(body, self.options.limits, counts))
             write_bgzf(path, text_pieces(lines), TEXT_LEVEL)
         return counts
 
-    def _shares(self) -> list[tuple[int, list[Interval]]]:
-        """What the shard owns, by ploidy; never empty."""
-        special = [region.intervals for region in self.options.regions]
-        usual = _outside(self.shard.intervals, [one for intervals in special for one in intervals])
-        shares = [(self.options.ploidy, usual)]
-        owner = Owner(self.shard.intervals)
-        for region in self.options.regions:
-            own = [piece for one in region.intervals for piece in owner.pieces(one.contig, one.start, one.end)]
-            shares.append((region.ploidy, own))
-        return [(ploidy, own) for ploidy, own in shares if own]
+    def _shares(self) -> list[tuple[int, Intervals]]:
+        """What is called of the shard, by ploidy; never empty."""
+        shares = [(region.ploidy, self.places.reported_in(region)) for region in self.places.regions]
+        return [(ploidy, own) for ploidy, own in shares if own] or [(self.options.ploidy, ())]
+
+    def _provenance(self, is_recalibrated: bool) -> list[str]:
+        return [*self.notes, *_provenance(self.options, self.gatk, is_recalibrated)]
 
     def _raw_gvcf(self, number: int) -> Path:
         return self.scratch / f"{number}.g.vcf"
@@ -332,22 +334,6 @@ def _lines(path: Path) -> Iterator[str]:
         yield from text
 
 
-def _outside(intervals: Iterable[Interval], holes: Sequence[Interval]) -> list[Interval]:
-    """The intervals without the holes, in order."""
-    left: list[Interval] = []
-    for interval in intervals:
-        start = interval.start
-        for hole in sorted((h for h in holes if h.contig == interval.contig), key=lambda h: h.start):
-            if hole.end <= start or hole.start >= interval.end:
-                continue
-            if hole.start > start:
-                left.append(Interval(interval.contig, start, hole.start))
-            start = max(start, hole.end)
-        if start < interval.end:
-            left.append(Interval(interval.contig, start, interval.end))
-    return left
-
-
 def _has_counts(table: Path) -> bool:
     """Whether a recalibration table holds any observation: GATK refuses to gather tables that all hold none."""
     with table.open() as lines:
@@ -360,10 +346,9 @@ def _has_counts(table: Path) -> bool:
 
 def _provenance(options: GatkOptions, gatk: Gatk, is_recalibrated: bool) -> list[str]:
     """Header lines that name the programs and settings; the same wherever and whenever they ran."""
-    regions = "".join(f",{region.ploidy} in {len(region.intervals)} intervals" for region in options.regions)
     programs = f"bwa-mem3 {version('bwa-mem3')}, GATK {gatk.version}, bcftools of pysam {version('pysam')}"
     settings = (
         f'BaseRecalibrator="{"known sites" if is_recalibrated else "not run"}",HaplotypeCaller="-ERC GVCF",'
-        f'GenotypeGVCFs="-stand-call-conf {options.emit_qual:g}",ploidy="{options.ploidy}{regions}",norm="-m -any"'
+        f'GenotypeGVCFs="-stand-call-conf {options.emit_qual:g}",ploidy="{options.ploidy}",norm="-m -any"'
     )
     return [f"##source=fastq2fhir: {programs}", f"{PROVENANCE_KEY}<{settings}>"]

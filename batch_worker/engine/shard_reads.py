@@ -34,7 +34,7 @@ from batch_worker.engine.packed import (
     spans_of,
 )
 from batch_worker.engine.read_metrics import duplicates_by_read_group
-from shared.domain.genome import Contig, Shard
+from shared.domain.genome import Contig, Interval, Shard
 from shared.errors import PermanentError
 
 _WRITE_RECORDS = 4_096  # records joined per write: about 2 MB
@@ -89,6 +89,16 @@ class ShardReads:
             unplaced=int((head["ref"] < 0).sum()),
             group_duplicates=duplicates_by_read_group(self.records, self.owned),
         )
+
+    def count_on_target(self, targets: Sequence[Interval] | None) -> int:
+        """Owned mapped primary records, duplicates included, that share a base with a target; 0 without targets."""
+        if not targets:
+            return 0
+        head = self.records.head
+        rows = np.flatnonzero(self.owned & (head["ref"] >= 0) & (head["flag"] & (NOT_PRIMARY | UNMAPPED) == 0))
+        cover = Cover(targets, self.contigs)
+        start = cover.linear(head["ref"][rows], head["pos"][rows].astype(np.int64))
+        return int(cover.overlaps(start, cover.linear(head["ref"][rows], self.end[rows])).sum())
 
     def write(self, path: Path, rows: NDArray[np.int64], level: int) -> None:
         """Write the records `rows` as BAM, compressed at `level` (0 stores)."""

@@ -1,48 +1,16 @@
 """VCF lines between bcftools and our files: header, filters, FORMAT order, counts. Pure functions over text."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from batch_worker.engine.filters import FilterLimits, Support
+
 ORIGINAL_TAG = "ORIGINAL"
+_LEFT_OVER = ("BQBZ=", "MQSBZ=")
 _LINES_PER_PIECE = 2_048
 _FORMAT_ORDER = ("GT", "AD", "DP", "GQ", "PL")
 _TRANSITIONS = frozenset({("A", "G"), ("G", "A"), ("C", "T"), ("T", "C")})
-
-
-@dataclass(frozen=True, slots=True)
-class FilterLimits:
-    """When a variant is not PASS.
-
-    Attributes:
-        min_qual: `LowQual` when QUAL (Phred) is below.
-        min_depth: `LowDepth` when FORMAT/DP (reads) is below.
-        min_mapping_quality: `LowMapQ` when INFO/MQ (Phred, mean of the reads) is below.
-    """
-
-    min_qual: float = 20.0
-    min_depth: int = 5
-    min_mapping_quality: int = 10
-
-    def header_lines(self) -> list[str]:
-        """The ##FILTER lines."""
-        rules = (
-            ("LowQual", f"QUAL < {self.min_qual:g}"),
-            ("LowDepth", f"FORMAT/DP < {self.min_depth}"),
-            ("LowMapQ", f"INFO/MQ < {self.min_mapping_quality}"),
-        )
-        return [f'##FILTER=<ID={name},Description="{rule}">' for name, rule in rules]
-
-    def verdict(self, qual: str, depth: str, mapping_quality: str) -> str:
-        """The FILTER column: PASS, or the names of all limits that were missed."""
-        missed = []
-        if qual == "." or float(qual) < self.min_qual:
-            missed.append("LowQual")
-        if depth in {"", "."} or int(depth) < self.min_depth:
-            missed.append("LowDepth")
-        if mapping_quality and int(mapping_quality) < self.min_mapping_quality:
-            missed.append("LowMapQ")
-        return ";".join(missed) or "PASS"
 
 
 @dataclass(slots=True)
@@ -76,7 +44,7 @@ class VariantCounts:
             self.transversions += not is_transition
         alleles = set(genotype.replace("|", "/").split("/"))
         self.heterozygous += len(alleles) > 1
-        self.homozygous += alleles == {"1"}
+        self.homozygous += alleles == {"1"} and len(genotype) > 1  # one copy is neither
 
 
 def header_lines(lines: Iterable[str], own: Iterable[str]) -> list[str]:
@@ -112,10 +80,35 @@ def is_variant(line: str) -> bool:
     return line.split("\t", 5)[4] != "."
 
 
+def without_leftovers(line: str) -> str:
+    """A variant as called, without the annotations of an indel that are not its own.
+
+    bcftools writes BQBZ and MQSBZ of an indel as they were at the last position with another base, wherever that is.
+    """
+    columns = line.split("\t", 8)
+    if not columns[7].startswith("INDEL"):
+        return line
+    columns[7] = ";".join(item for item in columns[7].split(";") if not item.startswith(_LEFT_OVER))
+    return "\t".join(columns)
+
+
 def info_value(info: str, key: str) -> str:
     """One INFO value; empty when the key is absent."""
     prefix = key + "="
     return next((item[len(prefix) :] for item in info.split(";") if item.startswith(prefix)), "")
+
+
+def support_of(columns: Sequence[str]) -> Support:
+    """What the reads show, from the columns of a variant: GT, AD, and DP4 of its INFO, as far as they are there."""
+    sample = dict(zip(columns[8].split(":"), columns[9].split(":"), strict=True))
+    strands = [int(count) for count in info_value(columns[7], "DP4").split(",") if count]
+    depths = [int(count) for count in sample.get("AD", "").split(",") if count.isdecimal()]
+    return Support(
+        is_indel=len(columns[3]) != len(columns[4]),
+        genotype=sample["GT"],
+        depths=(depths[0], depths[1]) if len(depths) == 2 else None,
+        strands=(strands[0], strands[1], strands[2], strands[3]) if len(strands) == 4 else None,
+    )
 
 
 def finish_variants(lines: Iterable[str], limits: FilterLimits, counts: VariantCounts) -> Iterator[str]:
@@ -123,7 +116,7 @@ def finish_variants(lines: Iterable[str], limits: FilterLimits, counts: VariantC
     for line in lines:
         columns = line.split("\t")
         sample = dict(zip(columns[8].split(":"), columns[9].split(":"), strict=True))
-        columns[6] = limits.verdict(columns[5], sample.get("DP", ""), info_value(columns[7], "MQ"))
+        columns[6] = limits.verdict(columns[5], sample.get("DP", ""), info_value(columns[7], "MQ"), support_of(columns))
         names = [name for name in _FORMAT_ORDER if name in sample]
         names += [name for name in sample if name not in _FORMAT_ORDER]
         columns[8] = ":".join(names)

@@ -16,6 +16,7 @@ from shared.domain.reference import Role
 from shared.domain.work import ChunkKey
 from shared.steps.meter import Meter
 from shared.steps.reference_cache import ALIGNMENT, fetch_bundle
+from shared.steps.targets import read_targets
 from shared.steps.versions import engine_versions
 
 UPLOADS = 8
@@ -58,6 +59,7 @@ def align(plan: Plan, chunk: ChunkKey, context: TaskContext, scratch: Path) -> N
             threads=context.threads,
             out_dir=scratch / "parts",
             log=chatter,
+            places=plan.karyotype.counted(read_targets(plan, blobs)),
             on_part=lambda part: uploads.append(pool.submit(upload, part)),
         )
     balance("read pairs", source.pairs, f"chunk {chunk.read_group}/{chunk.number}", summary.pairs, "its alignment")
@@ -72,7 +74,7 @@ def align(plan: Plan, chunk: ChunkKey, context: TaskContext, scratch: Path) -> N
         parts=parts,
         outputs=tuple(part.output for part in parts),
         tools=engine_versions(),
-        metrics={**summary.metrics.counts(), "unplaced": summary.unplaced},
+        metrics={**summary.metrics.counts(), "unplaced": summary.unplaced, **summary.counted},
         insert_sizes=summary.metrics.histogram(),
         **meter.read(),
     )

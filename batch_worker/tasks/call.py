@@ -11,6 +11,7 @@ from batch_worker.engine.windowed import call_in_windows
 from batch_worker.task import TaskContext
 from shared import naming
 from shared.domain.genome import Shard
+from shared.domain.karyotype import AUTOSOMAL_PLOIDY, ContigKind, kind_of
 from shared.domain.ledger import balance
 from shared.domain.markers import AlignedMarker, CalledMarker, OutputFile
 from shared.domain.order import Caller
@@ -22,6 +23,8 @@ from shared.formats.site_table import write_site_table
 from shared.steps.look import read_aligned, read_recalibrated
 from shared.steps.meter import Meter
 from shared.steps.reference_cache import CALLING, fetch_bundle
+from shared.steps.sex import SexFinding, decide_sex
+from shared.steps.targets import read_targets
 from shared.steps.versions import engine_versions
 
 DOWNLOADS = 8
@@ -42,6 +45,9 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
     tables = _fetch_tables(plan, context, scratch) if plan.order.options.recalibrates else []
     reference = folder / manifest.one(Role.FASTA).path
     sites = [site for file in manifest.of(Role.COMMON_SITES) for site in read_common_sites(folder / file.path)]
+    targets = read_targets(plan, blobs)
+    sex = decide_sex(plan, aligned.values(), targets)
+    notes = _notes(plan, sex)
     whole = plan.shards[shard]
     uploads: dict[str, Future[OutputFile]] = {}
 
@@ -51,6 +57,7 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
             uploads[suffix] = pool.submit(blobs.upload, naming.called_data(plan.analysis, shard, suffix), path)
 
         def call_one(pieces: Sequence[Path], piece: Shard, out_dir: Path) -> CallSummary:
+            regions = plan.karyotype.within(piece.intervals, sex.used)
             if gatk is not None:
                 return call_shard_gatk(
                     pieces,
@@ -62,6 +69,9 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
                     gatk=gatk,
                     out_dir=out_dir,
                     log=scratch / "caller.log",
+                    regions=regions,
+                    targets=targets,
+                    notes=notes,
                     common_sites=sites,
                 )
             return call_shard(
@@ -72,6 +82,9 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
                 options=CallOptions(),
                 out_dir=out_dir,
                 log=scratch / "caller.log",
+                regions=regions,
+                targets=targets,
+                notes=notes,
                 common_sites=sites,
                 on_bam=lambda bam: upload("bam", bam) if piece is whole else None,  # goes out while calling runs
             )
@@ -100,7 +113,7 @@ def call(plan: Plan, shard: int, context: TaskContext, scratch: Path) -> None:
         gvcf_records=summary.gvcf_records,
         outputs=outputs,
         tools=engine_versions() | ({"GATK": gatk.version} if gatk else {}),
-        metrics=_metrics(summary),
+        metrics=_metrics(summary) | ({} if targets is None else {"on_target": summary.on_target}),
         duplicates=summary.reads.group_duplicates,
         **meter.read(),
     )
@@ -129,6 +142,23 @@ def fetch_parts(aligned: dict[ChunkKey, AlignedMarker], shard: int, context: Tas
     with ThreadPoolExecutor(DOWNLOADS) as pool:
         list(pool.map(lambda pair: context.blobs.download(*pair), wanted))
     return [path for _, path in wanted]
+
+
+def _notes(plan: Plan, sex: SexFinding) -> list[str]:
+    """Header lines that say what was called with how many copies, and where."""
+    ploidies = ",".join(
+        f"{one.contig}:{one.start + 1}-{one.end}={region.ploidy}"
+        for region in plan.karyotype.regions(sex.used)
+        if region.ploidy != AUTOSOMAL_PLOIDY
+        for one in region.intervals
+        if kind_of(one.contig) is not ContigKind.FOREIGN  # thousands, and none of them is called
+    )
+    source = "order" if sex.given else "reads" if sex.inferred else "none"
+    line = f'##fastq2fhir_ploidy=<sex="{sex.used or "undetermined"}",source="{source}",default={AUTOSOMAL_PLOIDY},'
+    notes = [f'{line}regions="{ploidies}">']
+    if plan.targets is not None:
+        notes.append(f"##fastq2fhir_targets=<sha256={plan.targets.sha256},length={plan.targets.length_bp}>")
+    return notes
 
 
 def _metrics(summary: CallSummary) -> dict[str, int]:

@@ -5,13 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from batch_worker.engine.depth import fetch
 from batch_worker.engine.header import read_dict
 from batch_worker.engine.index import REFERENCE_NAME, build_index
 from shared import naming
 from shared.domain.accessions import accession_of
 from shared.domain.genome import Contig
-from shared.domain.reference import Assembly, BundleFile, ContigEntry, ReferenceManifest, Role
+from shared.domain.intervals import Intervals, merged
+from shared.domain.karyotype import ContigKind, Karyotype, kind_of, pseudo_autosomal_regions
+from shared.domain.reference import Assembly, BundleFile, ContigEntry, ReferenceManifest, Role, Stretch
 from shared.errors import PermanentError
+from shared.formats.bed import read_bed
 from shared.formats.clinvar import prepare_clinvar
 from shared.formats.common_sites import prepare_common_sites
 from shared.formats.gene_models import to_ensembl_gff3
@@ -35,6 +39,7 @@ class BundleSources:
         clinvar: ClinVar's VCF; None: nothing will be reportable.
         known_sites: VCFs of places known to vary; none: base qualities cannot be recalibrated.
         common_sites: VCF of common SNVs with `INFO/AF`; None: neither contamination nor identity can be measured.
+        pseudo_autosomal: BED of the regions that X and Y share; None: those of the assembly, if it is GRCh37 or GRCh38.
         versions: What the user says of the versions of `genes` and `clinvar`; read from the files when left out.
     """
 
@@ -44,6 +49,7 @@ class BundleSources:
     known_sites: tuple[Path, ...] = ()
     common_sites: Path | None = None
     versions: tuple[tuple[str, str], ...] = ()
+    pseudo_autosomal: Path | None = None
 
 
 def make_bundle(
@@ -65,7 +71,8 @@ def make_bundle(
     Raises:
         PermanentError: For sources that are damaged or do not fit each other, with the place.
     """
-    for path in (sources.fasta, sources.genes, sources.clinvar, sources.common_sites, *sources.known_sites):
+    optional = (sources.genes, sources.clinvar, sources.common_sites, sources.pseudo_autosomal)
+    for path in (sources.fasta, *optional, *sources.known_sites):
         if path is not None and not path.is_file():
             raise PermanentError(f"{path} is not there. Check the path.")
     say(f"indexing {sources.fasta.name}")
@@ -74,6 +81,12 @@ def make_bundle(
         Contig(contig.name, contig.length, contig.md5, accession_of(assembly, contig))
         for contig in read_dict(out_dir / f"{REFERENCE_NAME}.dict")
     )
+    shared_regions = _pseudo_autosomal(assembly, sources.pseudo_autosomal, contigs)
+    if unmasked := _unmasked(shared_regions, out_dir / REFERENCE_NAME):
+        say(
+            f"  {unmasked:,} bp of Y's pseudo-autosomal regions are not masked with N: their reads fit X and Y alike, "
+            "so variants there fail the LowMapQ filter. Use a FASTA in which they are masked (an analysis set)"
+        )
     versions: dict[str, str] = {}
     roles = {path: _role_of_index(path) for path in indexed}
     if sources.genes:
@@ -131,6 +144,9 @@ def make_bundle(
         files=tuple(_entry(path, role) for path, role in sorted(roles.items())),
         versions=versions,
         built_with=index_versions(),
+        pseudo_autosomal=None
+        if sources.pseudo_autosomal is None
+        else tuple(Stretch(contig=one.contig, start=one.start, end=one.end) for one in shared_regions),
     )
     (out_dir / MANIFEST_NAME).write_bytes(manifest.to_json())
     return manifest
@@ -164,6 +180,24 @@ def install_bundle(folder: Path, blobs: BlobStore, say: Callable[[str], None] = 
         blobs.upload(naming.bundle_blob(manifest.name, file.path), folder / file.path)
     blobs.create(ref, manifest.to_json())
     return manifest
+
+
+def _pseudo_autosomal(assembly: Assembly, bed: Path | None, contigs: tuple[Contig, ...]) -> Intervals:
+    """The regions that X and Y share, from a BED or as known of the assembly."""
+    if bed is None:
+        return pseudo_autosomal_regions(assembly, contigs)
+    regions = merged(read_bed(bed.read_bytes(), bed.name, contigs), contigs)
+    return Karyotype(contigs, regions).pseudo_autosomal
+
+
+def _unmasked(regions: Intervals, fasta: Path) -> int:
+    """Positions of Y in the regions that are not N."""
+    count = 0
+    for region in regions:
+        if kind_of(region.contig) is ContigKind.Y:
+            letters = fetch(fasta, region).upper()
+            count += len(letters) - letters.count(b"N")
+    return count
 
 
 def _role_of_index(path: Path) -> Role:

@@ -16,6 +16,7 @@ COMMANDS = {
     "up": ("infra.local.commands.up", "start the local stack and keep it until Ctrl-C"),
     "reference": ("infra.local.commands.reference", "make and install reference bundles"),
     "gatk": ("infra.local.commands.gatk", "bring GATK, the second variant caller, to this machine"),
+    "panel": ("infra.local.commands.panel", "install a test's definition with its targets"),
     "test": ("infra.local.commands.test", "run the tests"),
     "check": ("infra.local.commands.check", "format, lint, types, import contracts, unit tests: under a minute"),
     "golden": ("infra.local.commands.golden", "renew the golden files and show what changed"),

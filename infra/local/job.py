@@ -28,7 +28,7 @@ class SampleJob:
         order: Its `order.json`.
         bundle: Folder of its reference bundle.
         out: Folder for the results.
-        fingerprint: The VCF that the order names as `fingerprint`, if it does.
+        beside: Other files that the order names, such as its targets or a fingerprint.
     """
 
     sample: str
@@ -36,7 +36,7 @@ class SampleJob:
     order: Path
     bundle: Path
     out: Path
-    fingerprint: Path | None = None
+    beside: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def run_job(stack: RunningStack, job: SampleJob) -> Finished:
     install_bundle(job.bundle, AzureBlobs.connect(stack.endpoints.connection_string))
     began = time.monotonic()
     print(f"Dropping {len(job.fastqs)} FASTQ files and the order of {job.sample} into the landing container ...")
-    lab.drop(job.sample, [*job.fastqs, *([job.fingerprint] if job.fingerprint else []), job.order])
+    lab.drop(job.sample, [*job.fastqs, *job.beside, job.order])
     analysis = wait_for_plan(lab, job.sample, stack.check)
     print(f"Analysis {analysis} has begun.", flush=True)
     watch(lab, analysis, stack.check, LIMIT_SECONDS)
@@ -113,7 +113,7 @@ def tell(stack: RunningStack, job: SampleJob, finished: Finished) -> None:
 Done in {finished.seconds:.0f} s from the drop. Analysis {finished.analysis}, {finished.findings} reportable finding(s).
   VCF                {place("annotated.vcf.gz")}
   GVCF               {place("g.vcf.gz")}
-  alignments         {place("bam")}
+  alignments         {place("cram" if f"{job.sample}.cram" in names else "bam")}
   FHIR report        {place("fhir.json")}
                      {stack.endpoints.fhir}/{finished.report}
   clinician's page   {place("report.html")}

@@ -9,12 +9,13 @@ from pydantic import Field, model_validator
 
 from shared.domain.genome import Contig, Shard, cut_shards
 from shared.domain.ids import AnalysisId, Document, digest
+from shared.domain.karyotype import Karyotype, pseudo_autosomal_regions
 from shared.domain.order import Caller, Order
 from shared.domain.reads import ReadGroup
-from shared.domain.reference import Assembly, ContigEntry, ReferenceManifest
+from shared.domain.reference import Assembly, ContigEntry, ReferenceManifest, Stretch
 from shared.domain.thresholds import Limit, Limits
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Raised by hand with each change of the code that changes results, so that the analysis id changes too."""
 
 
@@ -61,6 +62,7 @@ class ReferenceChoice(Document):
     assembly: Assembly
     contigs: tuple[ContigEntry, ...]
     versions: dict[str, str]
+    pseudo_autosomal: tuple[Stretch, ...] | None = None
 
     @classmethod
     def of(cls, manifest: ReferenceManifest) -> Self:
@@ -71,6 +73,7 @@ class ReferenceChoice(Document):
             assembly=manifest.assembly,
             contigs=manifest.contigs,
             versions=manifest.versions,
+            pseudo_autosomal=manifest.pseudo_autosomal,
         )
 
 
@@ -140,6 +143,14 @@ class Plan(Document):
     def contigs(self) -> tuple[Contig, ...]:
         """The reference's contigs in order."""
         return tuple(entry.to_contig() for entry in self.reference.contigs)
+
+    @property
+    def karyotype(self) -> Karyotype:
+        """The reference's chromosomes by kind."""
+        given = self.reference.pseudo_autosomal
+        if given is None:
+            return Karyotype(self.contigs, pseudo_autosomal_regions(self.reference.assembly, self.contigs))
+        return Karyotype(self.contigs, tuple(stretch.to_interval() for stretch in given))
 
     @property
     def shards(self) -> tuple[Shard, ...]:

@@ -75,6 +75,8 @@ def summarise(
     shards: Mapping[str, int],
     variants: int,
     insert_sizes: Sequence[int] = (),
+    *,
+    sex_agrees: bool | None = None,
 ) -> dict[str, QcMetric]:
     """The figures of a sample; a figure that would divide by nothing is left out.
 
@@ -85,6 +87,7 @@ def summarise(
             highest n standing for that many and more.
         variants: Records of the gathered VCF.
         insert_sizes: Summed histogram of the aligned markers.
+        sex_agrees: Whether the sex that the order gives is the one that the reads show; None when either is unknown.
     """
     figures = summarise_reads(pairs, chunks, shards.get("duplicates", 0), insert_sizes) | {
         "callable_bases": QcMetric(shards.get("callable_bp", 0), "{base}"),
@@ -98,6 +101,10 @@ def summarise(
         "transition_transversion_ratio": (shards.get("transitions", 0), shards.get("transversions", 0)),
         "het_hom_ratio": (shards.get("heterozygous", 0), shards.get("homozygous", 0)),
     }
+    if "on_target" in shards:
+        ratios["on_target_fraction"] = (shards["on_target"], shards.get("primary_mapped", 0))
+    if sex_agrees is not None:
+        figures["sex_concordance"] = QcMetric(int(sex_agrees))
     bins = {
         int(name.removeprefix("depth_")): count
         for name, count in shards.items()

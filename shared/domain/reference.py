@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.domain.genome import Contig
+from shared.domain.genome import Contig, Interval
 from shared.domain.ids import Document, digest
 from shared.domain.order import BundleName
 from shared.errors import PermanentError
@@ -59,6 +59,18 @@ class ContigEntry(Document):
         return Contig(self.name, self.length, self.md5, self.accession)
 
 
+class Stretch(Document):
+    """A stretch of a contig, 0-based half-open; see `genome.Interval`."""
+
+    contig: str
+    start: int
+    end: int
+
+    def to_interval(self) -> Interval:
+        """The stretch as a domain value."""
+        return Interval(self.contig, self.start, self.end)
+
+
 class ReferenceManifest(Document):
     """The manifest of a reference bundle, `reference/{name}/manifest.json`, written last.
 
@@ -66,6 +78,7 @@ class ReferenceManifest(Document):
         versions: What the knowledge in the bundle is: source and version by role, such as
             ``{"clinvar": "2026-11-01", "genes": "Ensembl 115"}``. Knowledge that the bundle lacks is not named.
         built_with: The programs that built the indexes, with their versions.
+        pseudo_autosomal: Regions that X and Y share, as the bundle was made with; None: those of the assembly.
     """
 
     schema_version: Annotated[int, Field(ge=1, le=1)] = 1
@@ -75,6 +88,7 @@ class ReferenceManifest(Document):
     files: tuple[BundleFile, ...]
     versions: dict[str, str]
     built_with: dict[str, str] = Field(default_factory=dict)
+    pseudo_autosomal: tuple[Stretch, ...] | None = None
 
     def one(self, role: Role) -> BundleFile:
         """The only file of a role.
@@ -97,4 +111,6 @@ class ReferenceManifest(Document):
     @property
     def sha256(self) -> str:
         """Digest of the manifest, and through the files' checksums of the whole bundle."""
-        return digest(self.model_dump(mode="json"))
+        # What a bundle does not say must not change the digest of bundles that were made before it could be said.
+        unsaid = {"pseudo_autosomal"} if self.pseudo_autosomal is None else None
+        return digest(self.model_dump(mode="json", exclude=unsaid))

@@ -9,11 +9,16 @@ from enum import StrEnum, unique
 
 @unique
 class Zygosity(StrEnum):
-    """How many copies of the allele the sample carries, from GT."""
+    """How many copies of the allele the sample carries, from GT.
+
+    HEMIZYGOUS is the only copy of a sex chromosome. HOMOPLASMIC is called as the only allele of the mitochondrion,
+    which has one genotype whatever the share of its copies.
+    """
 
     HETEROZYGOUS = "heterozygous"
     HOMOZYGOUS = "homozygous"
     HEMIZYGOUS = "hemizygous"
+    HOMOPLASMIC = "homoplasmic"
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,7 @@ MITOCHONDRIAL_ANSWER: Final = {
     Zygosity.HETEROZYGOUS: "LA6703-8",
     Zygosity.HOMOZYGOUS: "LA6704-6",
     Zygosity.HEMIZYGOUS: "LA6704-6",
+    Zygosity.HOMOPLASMIC: "LA6704-6",
 }
 """Mitochondria come in thousands: a mixed genotype is heteroplasmy."""
 

@@ -4,7 +4,7 @@ from fhir.resources.R4B.observation import Observation
 
 from shared.domain.finding import Finding
 from shared.domain.report_case import FileRole, consequence_by_gene, main_consequence
-from shared.domain.variant import Allele, AnnotatedVariant
+from shared.domain.variant import Allele, AnnotatedVariant, Zygosity
 from shared.domain.wording import variant_name
 from shared.fhir.codes import ASSEMBLY_ANSWER, CHROMOSOME_ANSWER, MITOCHONDRIAL_ANSWER, ZYGOSITY_ANSWER, System
 from shared.fhir.elements import (
@@ -44,7 +44,8 @@ def variant(links: Links, finding: Finding) -> Observation:
     allele = found.allele
     sequence = sequence_of(links.case, allele)
     name = genomic_name(sequence, found)
-    states = MITOCHONDRIAL_ANSWER if sequence.is_mitochondrial else ZYGOSITY_ANSWER
+    is_plasmic = sequence.is_mitochondrial or found.zygosity is Zygosity.HOMOPLASMIC
+    states = MITOCHONDRIAL_ANSWER if is_plasmic else ZYGOSITY_ANSWER
     components = [
         *(gene(consequence.gene, consequence.gene_id) for consequence in consequence_by_gene(found)),
         _assembly(links),

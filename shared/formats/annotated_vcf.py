@@ -10,6 +10,7 @@ from shared.domain.genome import Contig
 from shared.domain.variant import Allele, AnnotatedVariant, ClinVarRecord, Consequence, Zygosity
 from shared.errors import PermanentError
 from shared.formats.bcsq import BcsqEntry, parse_bcsq, severity
+from shared.formats.contig_names import is_mitochondrial
 
 DEPTH_SUM = "SAD"
 """FORMAT field: reads of all alleles of the site. Splitting a site spreads them over its records."""
@@ -81,6 +82,7 @@ def read_annotated(vcf: Path, contigs: Sequence[Contig]) -> Iterator[AnnotatedVa
     from cyvcf2 import VCF
 
     known = {contig.name for contig in contigs}
+    mitochondria = {contig.name for contig in contigs if is_mitochondrial(contig)}
     reader = VCF(str(vcf))
     try:
         has_genes = "##annotation=<ID=genes," in reader.raw_header
@@ -90,7 +92,7 @@ def read_annotated(vcf: Path, contigs: Sequence[Contig]) -> Iterator[AnnotatedVa
                     f"{vcf.name} has {record.CHROM}:{record.POS} with {len(record.ALT)} ALT alleles, which is not on "
                     "the reference or not split. Annotate the variants again, with the analysis's own reference."
                 )
-            zygosity = _zygosity(record)
+            zygosity = _zygosity(record, in_mitochondrion=record.CHROM in mitochondria)
             if zygosity is not None and record.ALT and is_sequence(record.ALT[0]):
                 yield _variant(record, zygosity, has_genes=has_genes)
     finally:
@@ -158,14 +160,14 @@ def _clinvar(info: Any) -> ClinVarRecord | None:
     )
 
 
-def _zygosity(record: Any) -> Zygosity | None:
+def _zygosity(record: Any, *, in_mitochondrion: bool) -> Zygosity | None:
     """From GT; None when the sample does not carry the allele. A half-missing ``./1`` counts as one copy."""
     *alleles, _ = record.genotypes[0]
     copies = alleles.count(1)
     if not copies:
         return None
     if len(alleles) == 1:
-        return Zygosity.HEMIZYGOUS
+        return Zygosity.HOMOPLASMIC if in_mitochondrion else Zygosity.HEMIZYGOUS
     return Zygosity.HOMOZYGOUS if copies == len(alleles) else Zygosity.HETEROZYGOUS
 
 

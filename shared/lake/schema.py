@@ -87,7 +87,7 @@ _EVIDENCE = (
         "VCF FILTER values joined by semicolons: PASS when all filters passed, a dot when none was applied.",
     ),
     Column("qual", ColumnType.DOUBLE, "VCF QUAL: confidence that the site varies.", "Phred"),
-    Column("zygosity", ColumnType.STRING, "heterozygous, homozygous or hemizygous, from GT."),
+    Column("zygosity", ColumnType.STRING, "heterozygous, homozygous, hemizygous or homoplasmic, from GT."),
     Column("dp", ColumnType.INTEGER, "Depth at the site (FORMAT DP).", "reads"),
     Column("ad", ColumnType.INTEGER, "Reads that show this allele (FORMAT AD of the ALT).", "reads"),
     Column("af", ColumnType.DOUBLE, "Allele fraction: ad over the sum of AD.", "0..1"),

@@ -171,6 +171,7 @@ _REPORTED_FILES = {
     Result.ANNOTATED_VCF: (FileRole.VARIANTS, "application/gzip"),
     Result.ANNOTATED_VCF_INDEX: (FileRole.VARIANTS_INDEX, "application/octet-stream"),
     Result.GVCF: (FileRole.ALL_SITES, "application/gzip"),
+    Result.TARGETS: (FileRole.STUDIED_REGIONS, "text/plain"),
 }
 """The alignments are not among them: the size of their file depends on how the work was cut, and a report must not."""
 
@@ -183,6 +184,8 @@ def _data_files(
     files = []
     for result, (role, content_type) in _REPORTED_FILES.items():
         ref = naming.result_blob(plan.sample, plan.analysis, result)
+        if result is Result.TARGETS and plan.targets is None:
+            continue
         output = by_name[ref.name]
         files.append(
             DataFile(

@@ -10,23 +10,28 @@ from shared import naming
 from shared.domain.ids import canonical_json
 from shared.domain.ledger import balance, check_reads, check_shards
 from shared.domain.markers import AlignedMarker, CalledMarker, FlaggedMarker, GatheredMarker, OutputFile
+from shared.domain.order import AlignmentFormat
 from shared.domain.plan import Plan
 from shared.domain.qc import QcMetric, add_histograms, summarise, summarise_reads
+from shared.domain.reference import Role
 from shared.domain.thresholds import Missed, in_force, missed_limits
 from shared.domain.work import ChunkKey, Stage
 from shared.naming import Result
 from shared.ports import BlobStore
-from shared.steps.gather_files import gather_bams, gather_gvcfs, gather_vcfs
+from shared.steps.gather_files import gather_bams, gather_gvcfs, gather_vcfs, to_cram
 from shared.steps.look import read_aligned, read_called, read_chunks
 from shared.steps.meter import Meter
+from shared.steps.reference_cache import CALLING, fetch_bundle
+from shared.steps.sex import decide_sex
 from shared.steps.site_figures import site_figures
+from shared.steps.targets import read_targets
 from shared.steps.versions import engine_versions
 
 TRANSFERS = 8
 """Files fetched or uploaded at once."""
 
 
-def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch: Path) -> None:
+def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch: Path, cache: Path) -> None:
     """Check the ledger, concatenate the shards' outputs, leave `gathered.json`.
 
     Args:
@@ -34,6 +39,7 @@ def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch:
         blobs: Where the shards' outputs are.
         clock: The time, UTC.
         scratch: An empty folder; it needs about twice the size of the results.
+        cache: The node's copies of reference bundles, which CRAM is made against.
 
     Raises:
         LedgerError: When two counts that must be equal are not.
@@ -47,6 +53,13 @@ def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch:
 
     files = _fetch(called, blobs, scratch)
     bam = gather_bams(files["bam"], scratch / "sample.bam")
+    alignments = {Result.BAM: bam.path, Result.BAI: bam.index}
+    if plan.order.options.alignments is AlignmentFormat.CRAM:
+        cram = to_cram(bam.path, _reference(plan, blobs, cache), scratch / "sample.cram")
+        alignments = {Result.CRAM: cram.path, Result.CRAI: cram.index}
+    targets = scratch / "targets.bed"
+    if plan.targets is not None:
+        targets.write_bytes(blobs.read(naming.targets_data(plan.analysis)))
     vcf = gather_vcfs(files["vcf.gz"], scratch / "sample.vcf.gz")
     gvcf = gather_gvcfs(files["g.vcf.gz"], scratch / "sample.g.vcf.gz")
     shards = "the called markers"
@@ -57,7 +70,10 @@ def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch:
     primary = sum(marker.primary for marker in called.values())
     inserts = add_histograms(marker.insert_sizes for marker in aligned.values())
     sites = site_figures(plan, files.get("sites.tsv", ()), blobs, scratch)
-    metrics = summarise(pairs, _summed(aligned.values()), _summed(called.values()), vcf.records, inserts)
+    sex = decide_sex(plan, aligned.values(), read_targets(plan, blobs))
+    metrics = summarise(
+        pairs, _summed(aligned.values()), _summed(called.values()), vcf.records, inserts, sex_agrees=sex.agrees
+    )
     metrics = dict(sorted((metrics | sites.figures).items()))
     missed = missed_limits(metrics, plan.limits)
     qc = scratch / "qc.json"
@@ -65,14 +81,14 @@ def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch:
     outputs = _upload(
         plan,
         {
-            Result.BAM: bam.path,
-            Result.BAI: bam.index,
+            **alignments,
             Result.VCF: vcf.path,
             Result.VCF_INDEX: vcf.index,
             Result.GVCF: gvcf.path,
             Result.GVCF_INDEX: gvcf.index,
             Result.QC: qc,
             **sites.files,
+            **({Result.TARGETS: targets} if plan.targets is not None else {}),
         },
         blobs,
     )
@@ -90,6 +106,12 @@ def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch:
         **meter.read(),
     )
     blobs.create(naming.result_marker(plan.sample, plan.analysis, Stage.GATHERED), marker.to_json())
+
+
+def _reference(plan: Plan, blobs: BlobStore, cache: Path) -> Path:
+    """The FASTA of the plan's bundle, with its index beside it."""
+    manifest, folder = fetch_bundle(plan.reference.name, plan.reference.manifest_sha256, CALLING, blobs, cache)
+    return folder / manifest.one(Role.FASTA).path
 
 
 def _fetch(called: Mapping[int, CalledMarker], blobs: BlobStore, scratch: Path) -> dict[str, list[Path]]:

@@ -11,6 +11,7 @@ from typing import IO
 
 from shared.errors import LedgerError, PermanentError
 from shared.formats.bcftools import run_samtools
+from shared.formats.cram import replace_header
 from shared.formats.gvcf import has_gatk_blocks, join, parse_bands, parse_block
 
 _WINDOW_BP = 100_000
@@ -22,6 +23,14 @@ _PIECE_BYTES = 1 << 20  # text handled at a time
 @dataclass(frozen=True, slots=True)
 class GatheredBam:
     """The whole genome's alignments and their `.bai`."""
+
+    path: Path
+    index: Path
+
+
+@dataclass(frozen=True, slots=True)
+class GatheredCram:
+    """The whole genome's alignments as CRAM and their `.crai`."""
 
     path: Path
     index: Path
@@ -63,6 +72,34 @@ def gather_bams(bams: Sequence[Path], out: Path) -> GatheredBam:
     with pysam.AlignmentFile(str(out), index_filename=str(index)) as opened:
         assert opened.has_index()
     return GatheredBam(out, index)
+
+
+def to_cram(bam: Path, reference: Path, out: Path) -> GatheredCram:
+    """Write a BAM's records as CRAM 3.0 and index; the same records give the same bytes.
+
+    The header stays as it is: every @SQ has the M5 by which a reader finds the reference.
+
+    Args:
+        bam: Sorted.
+        reference: Plain FASTA with its `.fai`, which the BAM was aligned to.
+        out: The CRAM.
+
+    Raises:
+        PermanentError: When the reference is not the BAM's.
+    """
+    import pysam
+
+    raw = out.with_name(f"{out.name}.raw")
+    options = ("--no-PG", "-C", "--output-fmt-option", "version=3.0")
+    run_samtools("view", *options, "-T", str(reference), "-o", str(raw), str(bam))
+    with pysam.AlignmentFile(str(bam)) as opened:
+        text = str(opened.header)
+    replace_header(raw, out, text)
+    raw.unlink()
+    index = Path(f"{out}.crai")
+    run_samtools("index", "-o", str(index), str(out))
+    run_samtools("quickcheck", str(out))
+    return GatheredCram(out, index)
 
 
 def gather_vcfs(vcfs: Sequence[Path], out: Path) -> GatheredVcf:

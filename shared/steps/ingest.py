@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from shared import naming
 from shared.domain.ids import AnalysisId, canonical_json, digest
-from shared.domain.intake import Complete, Dropped, Waiting, inspect_drop, names_at_arrival
+from shared.domain.intake import Dropped, Waiting, inspect_drop, names_at_arrival
 from shared.domain.markers import FailedMarker
 from shared.domain.order import Order, parse_order
 from shared.domain.plan import Layout, Plan, ResultSettings, freeze_plan
@@ -20,6 +20,7 @@ from shared.errors import PermanentError
 from shared.naming import Container
 from shared.ports import BlobFacts, Services
 from shared.steps.known_fingerprint import named_fingerprint, with_fingerprint
+from shared.steps.targets import FrozenTargets, find_targets, read_definition
 
 MAX_ORDER_BYTES = 1024**2
 """A thousand times a usual order; whatever is larger is not read into memory."""
@@ -37,6 +38,7 @@ class Drop:
         refused_id: Id under which the refusal is filed.
         files: Blob names of the FASTQ files in the folder.
         is_news: This look began the analysis or filed the refusal.
+        targets: What the plan's analysis is limited to; None for the whole genome.
     """
 
     sample: str
@@ -47,6 +49,7 @@ class Drop:
     refused_id: AnalysisId | None = None
     files: tuple[str, ...] = ()
     is_news: bool = False
+    targets: FrozenTargets | None = None
 
 
 def ingest(
@@ -75,6 +78,8 @@ def ingest(
         if services.blobs.facts(naming.plan_blob(plan.analysis)) is None:
             # The index entry first: an analysis that has a plan is always found by the timer.
             services.blobs.create(naming.open_entry(plan.analysis), sample.encode())
+            if drop.targets is not None:
+                drop.targets.write(plan, services.blobs)
             is_news = services.blobs.create(naming.plan_blob(plan.analysis), plan.to_json())
     elif drop.refused_id is not None:
         ref = naming.result_marker(sample, drop.refused_id, Stage.FAILED)
@@ -129,14 +134,33 @@ def look_at_drop(
         known = named_fingerprint(order, listing)
         if isinstance(known, str):
             return Drop(sample, waiting=known, missing=(f"{sample}/{order.fingerprint}",), files=files)
-        plan = _plan(order, outcome, services, settings, layout, known)
+        manifest = read_manifest(order.reference, services)
+        check_caller(order, manifest)
+        definition = read_definition(order, _upload(data, order_facts), services.blobs, freeze=freeze)
+        contigs = tuple(entry.to_contig() for entry in manifest.contigs)
+        targets = find_targets(order, definition, contigs, services.blobs)
+        if isinstance(targets, Waiting):
+            return Drop(sample, waiting=targets.reason, missing=targets.missing, files=files)
+        plan = freeze_plan(
+            order=order,
+            received=outcome.received,
+            read_groups=outcome.read_groups,
+            manifest=manifest,
+            settings=settings,
+            layout=layout,
+            targets=targets.targets if targets else None,
+            limits=definition.qc if definition else {},
+            fingerprint=known.content if known else None,
+        )
         if freeze and services.blobs.facts(naming.plan_blob(plan.analysis)) is None:
             plan = with_fingerprint(plan, known, services.blobs)
     except PermanentError as error:
-        contents = sorted((file.name, file.content) for file in dropped)
+        deciding = {file.name: file.content for file in dropped}
+        deciding |= {facts.ref.name: facts.content for facts in listing if facts.ref.name.endswith(".bed")}
+        contents = sorted(deciding.items())
         refused = AnalysisId(digest([data.hex(), contents])[:24])
         return Drop(sample, refused=str(error), refused_id=refused, files=files)
-    return Drop(sample, plan=plan, files=files)
+    return Drop(sample, plan=plan, files=files, targets=targets)
 
 
 def _without_readable_order(order: BlobFacts, files: tuple[str, ...]) -> Drop:
@@ -168,7 +192,7 @@ def _names(
     The same order uploaded again asks for what is in the folder then: the way out after files were renamed or a lane
     was added.
     """
-    ref = naming.intake_blob(order.sample, digest([data.hex(), facts.etag])[:24])
+    ref = naming.intake_blob(order.sample, _upload(data, facts))
     found = services.blobs.find(ref)
     if found is None:
         names = names_at_arrival(order, facts.modified, dropped, _known_names(order.sample, services))
@@ -180,6 +204,11 @@ def _names(
     return tuple(record["files"]), datetime.fromisoformat(record["arrived"])
 
 
+def _upload(data: bytes, facts: BlobFacts) -> str:
+    """Digest that tells uploads of orders apart."""
+    return digest([data.hex(), facts.etag])[:24]
+
+
 def _known_names(sample: str, services: Services) -> set[str]:
     """The files of earlier uploads of the sample's orders."""
     folder = naming.intake_folder(sample)
@@ -187,30 +216,14 @@ def _known_names(sample: str, services: Services) -> set[str]:
     return {name for record in records for name in json.loads(record)["files"]}
 
 
-def _plan(
-    order: Order,
-    complete: Complete,
-    services: Services,
-    settings: ResultSettings,
-    layout: Layout,
-    fingerprint: BlobFacts | None,
-) -> Plan:
-    manifest = read_manifest(order.reference, services)
+def check_caller(order: Order, manifest: ReferenceManifest) -> None:
+    """Refuse an order whose caller needs what its reference bundle lacks."""
     if order.options.recalibrates and not manifest.of(Role.KNOWN_SITES):
         raise PermanentError(
             f"The order asks for `caller: gatk` with base quality recalibration, but reference bundle "
             f"'{order.reference}' has no known sites. Make a bundle with `./run reference make --known-sites` and name "
             "it in `reference`, or set `recalibrate` to false in the order's options; then upload the order again."
         )
-    return freeze_plan(
-        order=order,
-        received=complete.received,
-        read_groups=complete.read_groups,
-        manifest=manifest,
-        settings=settings,
-        layout=layout,
-        fingerprint=fingerprint.content if fingerprint else None,
-    )
 
 
 def read_manifest(name: str, services: Services) -> ReferenceManifest:
@@ -221,7 +234,8 @@ def read_manifest(name: str, services: Services) -> ReferenceManifest:
     """
     data = services.blobs.find(naming.manifest_blob(name))
     if data is None:
-        installed = ", ".join(folder.rstrip("/") for folder in services.blobs.folders(Container.REFERENCE, ""))
+        folders = (folder.rstrip("/") for folder in services.blobs.folders(Container.REFERENCE, ""))
+        installed = ", ".join(folder for folder in folders if folder != naming.TESTS_FOLDER)
         raise PermanentError(
             f"Reference bundle '{name}' is not installed (installed: {installed or 'none'}). Correct `reference` in "
             "the order, or install the bundle with `./run reference install` and upload the order again."

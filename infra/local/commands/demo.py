@@ -39,7 +39,9 @@ def run(args: argparse.Namespace) -> int:
         usual_ports=args.keep,
     )
     print("Starting the local stack: storage, event relay, Batch, FHIR server, functions ...", flush=True)
-    job = SampleJob(SAMPLE, data.fastqs, data.order, state / "bundle", state / "results", data.array)
+    job = SampleJob(
+        SAMPLE, data.fastqs, data.order, state / "bundle", state / "results", (data.array,) if data.array else ()
+    )
     with open_stack(options) as stack:
         finished = run_job(stack, job)
         tell(stack, job, finished)

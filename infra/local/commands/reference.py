@@ -33,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="common SNVs with INFO/AF, such as gnomAD's: contamination and identity are measured there",
     )
     make.add_argument("--assembly", type=Assembly, choices=list(Assembly), default=Assembly.OTHER, help="genome build")
+    make.add_argument(
+        "--par", type=Path, metavar="BED", help="pseudo-autosomal regions of X and Y; known of GRCh37 and GRCh38"
+    )
     make.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the bundle")
     make.set_defaults(act=_make)
     install = actions.add_parser("install", help="upload a bundle to the `reference` container")
@@ -49,7 +52,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _make(args: argparse.Namespace) -> int:
-    sources = BundleSources(args.fasta, args.gff, args.clinvar, tuple(args.known_sites), args.common_sites)
+    sources = BundleSources(
+        args.fasta,
+        args.gff,
+        args.clinvar,
+        known_sites=tuple(args.known_sites),
+        common_sites=args.common_sites,
+        pseudo_autosomal=args.par,
+    )
     manifest = make_bundle(args.name, args.assembly, sources, args.out, say=print)
     print(
         f"Bundle '{manifest.name}' with {len(manifest.contigs):,} contigs and {len(manifest.files)} files: {args.out}"

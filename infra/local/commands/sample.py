@@ -59,10 +59,7 @@ def run(args: argparse.Namespace) -> int:
     genome_bp = sum(contig.length for contig in manifest.contigs)
     options = StackOptions(state=state / "stack", slots=slots, settings=settings_for(genome_bp, fastqs, slots))
     out: Path = args.out or Path("results") / order.sample
-    fingerprint = args.fastq / order.fingerprint if order.fingerprint else None
-    if fingerprint and not fingerprint.is_file():
-        raise PermanentError(f"{fingerprint} is not there; the order names it as the sample's fingerprint.")
-    job = SampleJob(order.sample, fastqs, order_file, folder, out, fingerprint)
+    job = SampleJob(order.sample, fastqs, order_file, folder, out, _named_files(order, args.fastq, args.order))
     print("Starting the local stack ...", flush=True)
     with open_stack(options) as stack:
         tell(stack, job, run_job(stack, job))
@@ -126,6 +123,19 @@ def _order(path: Path | None, fastqs: tuple[Path, ...], bundle: str) -> Order:
         "files": [path.name for path in fastqs],
     }
     return parse_order(canonical_json(values), f"{sample}/order.json")
+
+
+def _named_files(order: Order, fastq_folder: Path, order_file: Path | None) -> tuple[Path, ...]:
+    """The other files that the order names: the fingerprint lies with the FASTQ files, the targets with the order."""
+    named = []
+    if order.fingerprint:
+        named.append((fastq_folder / order.fingerprint, "its `fingerprint`"))
+    if order.options.targets and order_file is not None:
+        named.append((order_file.parent / order.options.targets, "its `targets`"))
+    for path, what in named:
+        if not path.is_file():
+            raise PermanentError(f"{path} is not there; the order names it as {what}. Put it there.")
+    return tuple(path for path, _ in named)
 
 
 def _sample_of(fastqs: tuple[Path, ...]) -> str:

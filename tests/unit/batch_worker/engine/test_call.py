@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from batch_worker.engine.bgzf import read_bgzf, write_bgzf
 from batch_worker.engine.call import CallOptions, call_shard
 from batch_worker.engine.depth import fetch
+from batch_worker.engine.filters import FilterLimits
 from batch_worker.engine.header import read_dict
-from batch_worker.engine.vcf_text import FilterLimits, VariantCounts, finish_variants
+from batch_worker.engine.vcf_text import VariantCounts, finish_variants
 from shared.domain.genome import Interval, cut_shards
 from shared.errors import PermanentError, TransientError
 from tests.engine_pipeline import HALO_BP

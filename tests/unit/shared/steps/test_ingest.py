@@ -130,7 +130,7 @@ def test_a_replaced_file_makes_a_new_analysis(world: World) -> None:
 def test_a_plan_whose_writer_died_after_the_index_entry_is_written_by_the_next_look(world: World) -> None:
     drop_all(world, "L1")
     drop_order(world.blobs, "L1")
-    world.blobs.kill_after = 2  # the frozen list of files, the index entry
+    world.blobs.kill_after = 3  # the frozen list of files, the frozen definition of the test, the index entry
     with pytest.raises(Killed):
         look(world)
     assert plans(world) == []
