@@ -25,14 +25,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from process_tree import ProcessTree
-
 from batch_worker.engine.align import AlignSummary, align_chunk
 from batch_worker.engine.call import CallOptions, CallSummary, call_shard
 from batch_worker.engine.header import SamReadGroup, read_dict
 from batch_worker.engine.index import build_index
 from shared.domain.genome import Shard, cut_shards
 from shared.steps.gather_files import gather_bams, gather_gvcfs, gather_vcfs
+from tests.bench.process_tree import ProcessTree
 
 HALO_BP = 2_000
 BATCH_PAIRS = 20_000
