@@ -11,7 +11,7 @@ from pydantic import Field, HttpUrl, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.domain.advance import RetryPolicy
-from shared.domain.plan import Layout, ResultSettings
+from shared.domain.plan import MOST_CHUNK_PAIRS, Layout, ResultSettings
 
 DATA_CONNECTION = "DATA_STORAGE"
 """Connection name of the data account in the bindings of the functions."""
@@ -113,7 +113,7 @@ class AppSettings(StorageSettings):
     reconcile_schedule: Annotated[str, Field(alias="RECONCILE_SCHEDULE")] = "0 */5 * * * *"
     function_seconds: Annotated[int, Field(alias="FUNCTION_SECONDS", ge=1)] = 300
     stalled_seconds: Annotated[int, Field(alias="STALLED_SECONDS", ge=0)] = 600
-    chunk_pairs: Annotated[int, Field(alias="CHUNK_PAIRS", ge=1)] = Layout().chunk_pairs
+    chunk_pairs: Annotated[int, Field(alias="CHUNK_PAIRS", ge=1, le=MOST_CHUNK_PAIRS)] = Layout().chunk_pairs
     shard_bp: Annotated[int, Field(alias="SHARD_BP", ge=1)] = Layout().shard_bp
     large_input_bytes: Annotated[int, Field(alias="LARGE_INPUT_BYTES", ge=0)] = Layout().large_input_bytes
     large_read_group_bytes: Annotated[int, Field(alias="LARGE_READ_GROUP_BYTES", ge=0)] = (

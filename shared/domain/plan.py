@@ -19,6 +19,10 @@ RESULTS_VERSION = 2
 """Raised by hand with each change of the code that changes results, so that the analysis id changes too."""
 
 
+MOST_CHUNK_PAIRS = 20_000_000
+"""An align task keeps some bytes of each record in memory, however many records are on its disk."""
+
+
 class ResultSettings(Document):
     """Settings that change results and therefore the analysis id.
 
@@ -39,7 +43,7 @@ class Layout(Document):
     """How the work is cut up. Changes when and where things run, never the results.
 
     Attributes:
-        chunk_pairs: Read pairs per chunk; a multiple of `ResultSettings.batch_pairs`.
+        chunk_pairs: Read pairs per chunk; a multiple of `ResultSettings.batch_pairs`, at most `MOST_CHUNK_PAIRS`.
         shard_bp: Reference bp per shard; not for GATK, see `ResultSettings.gatk_shard_bp`.
         large_input_bytes: From this much FASTQ (compressed bytes) on, gather and annotate are Batch tasks. A function
             holds the results twice on its temporary disk, of which a small instance has less than 1 GB.
@@ -48,7 +52,7 @@ class Layout(Document):
             within its time.
     """
 
-    chunk_pairs: Annotated[int, Field(ge=1)] = 1_000_000
+    chunk_pairs: Annotated[int, Field(ge=1, le=MOST_CHUNK_PAIRS)] = 1_000_000
     shard_bp: Annotated[int, Field(ge=1)] = 25_000_000
     large_input_bytes: Annotated[int, Field(ge=0)] = 256 * 1024**2
     large_read_group_bytes: Annotated[int, Field(ge=0)] = 8 * 1024**3

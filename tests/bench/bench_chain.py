@@ -30,7 +30,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from chain_report import STAGES, Chain, Classic, TaskRun, Work, tell_cpu, tell_scores, tell_wall  # noqa: E402 - beside this file
+from chain_report import (  # noqa: E402 - beside this file
+    STAGES,
+    Chain,
+    Classic,
+    Memory,
+    TaskRun,
+    Work,
+    tell_cpu,
+    tell_memory,
+    tell_scores,
+    tell_wall,
+)
+from process_tree import ProcessTree  # noqa: E402
 
 from batch_worker.tasks.reference import BundleSources, install_bundle  # noqa: E402 - the root must be on the path
 from infra.local.commands.sample import _sample_of  # noqa: E402
@@ -91,6 +103,7 @@ def main() -> int:
     print()
     tell_scores(scores)
     tell_cpu(chain, classic)
+    tell_memory(chain, classic)
     tell_wall(chain, classic)
     (work / "bench_chain.json").write_text(
         json.dumps(
@@ -137,18 +150,20 @@ def run_classic(script: Path, fasta: Path, fastqs: Sequence[Path], cores: int, w
     pairs = [str(path) for path in fastqs]
     print(f"Running {script.name} with {cores} threads ...", flush=True)
     stranger, before, began = _machine_cpu(), resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    done = subprocess.run(
-        ["bash", str(script.resolve()), str(fasta), str(out), str(cores), *pairs],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    with ProcessTree() as tree:
+        done = subprocess.run(
+            ["bash", str(script.resolve()), str(fasta), str(out), str(cores), *pairs],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
     wall = time.monotonic() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != 0:
         raise SystemExit(f"error: {script} ended with status {done.returncode}: {done.stderr[-2000:]}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Classic(out / "sample.vcf.gz", cpu, wall, max(0.0, _machine_cpu() - stranger - cpu))
+    others = max(0.0, _machine_cpu() - stranger - cpu - tree.own_cpu)
+    return Classic(out / "sample.vcf.gz", cpu, wall, others, Memory(tree.peak_mb, tree.process_mb), tree.cpu)
 
 
 # --- the chain ---------------------------------------------------------------------------------------------
@@ -180,13 +195,14 @@ def run_chain(reference: Path, fastqs: tuple[Path, ...], cores: int, work: Path,
         cpu, stranger, stalled, began = _stack_cpu(), _machine_cpu(), _disk_stall(), time.monotonic()
         own = time.process_time()
         dropped = datetime.now(UTC)
-        lab.drop(sample, [*fastqs, order])
-        uploaded = time.monotonic() - began
-        analysis = wait_for_plan(lab, sample, stack.check)
-        watch(lab, analysis, stack.check, LIMIT_SECONDS)
+        with ProcessTree(counts=lambda name: name.endswith(" task") or name.startswith("bcftools")) as tree:
+            lab.drop(sample, [*fastqs, order])
+            uploaded = time.monotonic() - began
+            analysis = wait_for_plan(lab, sample, stack.check)
+            watch(lab, analysis, stack.check, LIMIT_SECONDS)
         wall = time.monotonic() - began
         used = {name: value - cpu.get(name, 0.0) for name, value in _stack_cpu().items()}
-        used["lab"] = time.process_time() - own
+        used["lab"] = time.process_time() - own - tree.own_cpu
         others = max(0.0, _machine_cpu() - stranger - sum(used.values()))
         stalled = _disk_stall() - stalled
         works = tuple(_works(AnalysisId(analysis), sample, blobs, lab, dropped))
@@ -194,7 +210,8 @@ def run_chain(reference: Path, fastqs: tuple[Path, ...], cores: int, work: Path,
         results = work / "results"
         shutil.rmtree(results, ignore_errors=True)
         lab.fetch_results(sample, analysis, results)
-    return Chain(results / f"{sample}.vcf.gz", uploaded, works, tasks, used, others, stalled, wall)
+    memory = Memory(tree.peak_mb, tree.process_mb)
+    return Chain(results / f"{sample}.vcf.gz", uploaded, works, tasks, used, others, stalled, wall, memory)
 
 
 def _works(analysis: AnalysisId, sample: str, blobs: AzureBlobs, lab: Lab, dropped: datetime) -> Iterable[Work]:

@@ -1,10 +1,11 @@
-"""The engine against `bwa mem | samtools | bcftools` on the same reads, cores and machine: CPU seconds and F1.
+"""The engine against `bwa mem | samtools | bcftools` on the same reads, cores and machine: CPU, memory and F1.
 
 usage: bench_engine.py DATA [--classic CLASSIC.sh] [--score SCORE.py] [--threads 2] [--work DIR]
 
 DATA holds reference.fa.gz, truth.vcf.gz and *_R1_001.fastq.gz with their R2. CLASSIC.sh is run as `CLASSIC.sh
 REFERENCE.fa OUTDIR THREADS R1 R2 [R1 R2 ...]` and leaves OUTDIR/sample.vcf.gz; SCORE.py as `SCORE.py TRUTH CALLS
 REFERENCE.fa`. Both are optional. Interleaving the FASTQ (the split's work) and building indexes are outside the clock.
+Memory and the CPU of single programs are sampled from /proc, so short programs are missed in part; totals are not.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -29,18 +31,44 @@ from batch_worker.engine.header import SamReadGroup, read_dict
 from batch_worker.engine.index import build_index
 from shared.domain.genome import Shard, cut_shards
 from shared.steps.gather_files import gather_bams, gather_gvcfs, gather_vcfs
+from tests.bench.process_tree import ProcessTree
 
 HALO_BP = 2_000
 BATCH_PAIRS = 20_000
 
 
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: seconds, and memory of all processes together at its peak and of the largest one, MB."""
+
+    name: str
+    wall: float
+    cpu: float
+    all_mb: float
+    one_mb: float
+    programs: dict[str, float]
+    program_mb: dict[str, float]
+
+
 @contextmanager
-def clock(name: str, rows: list[tuple[str, float, float]]) -> Iterator[None]:
-    """Note wall and CPU seconds (user + system, of this process and of children that have ended)."""
+def clock(name: str, rows: list[Row]) -> Iterator[None]:
+    """Note wall and CPU seconds (user + system, of this process and of children that have ended), and memory."""
     wall, before = time.perf_counter(), os.times()
-    yield
-    cpu = sum(os.times()[:4]) - sum(before[:4])
-    rows.append((name, time.perf_counter() - wall, cpu))
+    with ProcessTree() as tree:
+        yield
+    cpu = sum(os.times()[:4]) - sum(before[:4]) - tree.own_cpu
+    biggest = max(tree.process_mb.values(), default=0.0)
+    rows.append(Row(name, time.perf_counter() - wall, cpu, tree.peak_mb, biggest, tree.cpu, dict(tree.process_mb)))
+
+
+def tell(rows: list[Row]) -> None:
+    """Print the table; the programs of a row with several below it."""
+    print(f"{'':30}{'wall s':>8}{'CPU s':>8}{'all MB':>9}{'largest MB':>12}")
+    for row in rows:
+        print(f"{row.name:30}{row.wall:8.1f}{row.cpu:8.1f}{row.all_mb:9.0f}{row.one_mb:12.0f}")
+        for name, cpu in row.programs.items():
+            if len(row.programs) > 1 and cpu >= 0.05:
+                print(f"    {name:26}{'':8}{cpu:8.1f}{'':9}{row.program_mb[name]:12.0f}")
 
 
 def interleave(r1: Path, r2: Path, out: Path) -> Path:
@@ -67,8 +95,8 @@ def call(aligned: list[AlignSummary], reference: Path, work: Path, shard: Shard)
     )  # fmt: skip
 
 
-def ours(chunks: list[Path], reference: Path, work: Path, workers: int) -> tuple[list[tuple[str, float, float]], Path]:
-    rows: list[tuple[str, float, float]] = []
+def ours(chunks: list[Path], reference: Path, work: Path, workers: int) -> tuple[list[Row], Path]:
+    rows: list[Row] = []
     shards = cut_shards(read_dict(reference.with_name(reference.name + ".dict")), 1_000_000)
     spawn = multiprocessing.get_context("spawn")  # as in production: a task is a fresh process
     with clock("align, sort, cut", rows), ProcessPoolExecutor(workers, spawn) as pool:
@@ -97,7 +125,17 @@ def main() -> None:
         lanes = [(r1, Path(str(r1).replace("_R1_", "_R2_"))) for r1 in sorted(options.data.glob("*_R1_001.fastq.gz"))]
         chunks = [interleave(*lane, work / f"L{number}.fastq.gz") for number, lane in enumerate(lanes, start=1)]
         rows, vcf = ours(chunks, reference, work, options.threads)
-        rows.append(("engine, all", sum(row[1] for row in rows), sum(row[2] for row in rows)))
+        rows.append(
+            Row(
+                "engine, all",
+                sum(row.wall for row in rows),
+                sum(row.cpu for row in rows),
+                max(row.all_mb for row in rows),
+                max(row.one_mb for row in rows),
+                {},
+                {},
+            )
+        )
         results = {"engine": vcf}
         if options.classic:
             plain = work / "classic.fa"
@@ -109,11 +147,9 @@ def main() -> None:
                 argv = ["bash", str(options.classic), str(plain), str(work / "classic"), str(options.threads), *fastqs]
                 subprocess.run(argv, check=True, stderr=subprocess.DEVNULL)
             results["classic"] = work / "classic" / "sample.vcf.gz"
-        print(f"{'':26}{'wall s':>8}{'CPU s':>8}")
-        for name, wall, cpu in rows:
-            print(f"{name:26}{wall:8.1f}{cpu:8.1f}")
+        tell(rows)
         if options.classic:
-            print(f"classic CPU / engine CPU: {rows[-1][2] / rows[-2][2]:.2f}")
+            print(f"engine CPU / classic CPU: {rows[-2].cpu / rows[-1].cpu:.2f}")
         if options.score:
             for name, calls in results.items():
                 argv = [

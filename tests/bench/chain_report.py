@@ -33,6 +33,14 @@ class TaskRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """Peak memory, MB: of all tasks or programs together (PSS), and of the largest process of each (RSS)."""
+
+    together: float
+    largest: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """One run of the chain.
 
@@ -45,6 +53,7 @@ class Chain:
         others: CPU seconds that strangers used on this machine meanwhile.
         stalled: Seconds in which every process that wanted to run waited for the disk.
         wall: Seconds over which `cpu` and `others` were taken.
+        memory: Of the Batch tasks.
     """
 
     vcf: Path
@@ -55,16 +64,22 @@ class Chain:
     others: float
     stalled: float
     wall: float
+    memory: Memory
 
 
 @dataclass(frozen=True, slots=True)
 class Classic:
-    """One run of the yardstick: its calls, CPU and wall seconds, and the CPU seconds of strangers meanwhile."""
+    """One run of the yardstick: its calls, CPU and wall seconds, the CPU seconds of strangers meanwhile, memory.
+
+    `programs` is CPU by program, sampled: short ones are missed in part.
+    """
 
     vcf: Path
     cpu: float
     wall: float
     others: float
+    memory: Memory
+    programs: Mapping[str, float]
 
 
 def union(spans: Iterable[Span]) -> list[Span]:
@@ -124,6 +139,19 @@ def tell_cpu(chain: Chain, classic: Classic | None) -> None:
     if classic:
         met = "met" if engine <= classic.cpu / 2 else "MISSED"
         print(f"goal: engine at most 0.50 of classic: {engine / classic.cpu:.2f}, {met}")
+
+
+def tell_memory(chain: Chain, classic: Classic | None) -> None:
+    """Print peak memory, and the yardstick's programs with their CPU."""
+    print(f"\n{'peak memory':<46}{'MB':>9}{'   CPU s':>9}")
+    for name, memory, programs in (
+        ("Batch tasks", chain.memory, {}),
+        *((("classic", classic.memory, classic.programs),) if classic else ()),
+    ):
+        print(f"{name + ', all at once':<46}{memory.together:>9.0f}")
+        for program, most in sorted(memory.largest.items(), key=lambda item: -item[1]):
+            seconds = f"{programs[program]:>9.1f}" if program in programs else ""
+            print(f"  {program:<44}{most:>9.0f}{seconds}")
 
 
 def tell_wall(chain: Chain, classic: Classic | None) -> None:

@@ -202,7 +202,7 @@ def test_a_shard_of_which_nothing_is_called_has_files_without_records(call, dipl
     nothing = call(2_012, regions=[CallRegion(0, tuple(Interval(c.name, 0, c.length) for c in contigs))])
     assert nothing.gvcf == []
     assert nothing.vcf == []
-    assert sum(one.records for one in nothing.summaries) == diploid.summaries[0].records
+    assert sum(one.reads.records for one in nothing.summaries) == diploid.summaries[0].reads.records
     assert sum(one.depth.callable_bp for one in nothing.summaries) == 0
 
 
