@@ -22,7 +22,7 @@ class FilterLimits:
 
     min_qual: float = 20.0
     min_depth: int = 5
-    min_mapping_quality: int = 10
+    min_mapping_quality: int = 2
 
     def header_lines(self) -> list[str]:
         """The ##FILTER lines."""
