@@ -1,6 +1,6 @@
 """Accuracy of the callers on simulated reads of a donor whose variants are known: recall, precision, F1, genotypes.
 
-usage: bench_truth.py [--depths 10,30,60] [--seeds 101,102] [--bp 500000] [--callers engine,classic]
+usage: bench_truth.py [--depths 10,30,60] [--seeds 101,102] [--bp 500000] [--absent 0.003] [--callers engine,classic]
                       [--reference FASTA] [--classic CLASSIC.sh] [--gatk HOME] [--plug NAME=MODULE:FUNCTION]
                       [--json OUT.json]
 
@@ -32,6 +32,7 @@ from shared.steps.gather_files import gather_vcfs
 from tests.bench.bench_engine import HALO_BP, align, interleave, ours
 from tests.bench.truth_compare import KINDS, Score, read_events, scores
 from tests.bench.truth_data import make_sample, read_reference, synthetic_reference
+from tests.bench.truth_donor import DonorModel
 
 ROOT = Path(__file__).parents[2]
 HUMAN = ROOT.parent / "shared" / "data" / "human2mb" / "reference.fa.gz"
@@ -117,7 +118,12 @@ UNIQUE = "PASS, unique"
 
 
 def measure(
-    reference: Mapping[str, Bases], seeds: list[int], depths: list[float], callers: Mapping[str, Caller], threads: int
+    reference: Mapping[str, Bases],
+    model: DonorModel,
+    seeds: list[int],
+    depths: list[float],
+    callers: Mapping[str, Caller],
+    threads: int,
 ) -> tuple[Results, dict[tuple[float, str], float]]:
     """Scores and CPU seconds, added up over the seeds."""
     results: Results = {}
@@ -127,7 +133,7 @@ def measure(
             with tempfile.TemporaryDirectory() as scratch:
                 folder = Path(scratch)
                 began = time.perf_counter()
-                sample = make_sample(reference, seed, depth, folder)
+                sample = make_sample(reference, seed, depth, folder, model)
                 simulated = time.perf_counter() - began
                 index = build_index(sample.fasta, folder / "index")[0]
                 chunk = interleave(sample.r1, sample.r2, folder / "L1.fastq.gz")
@@ -199,6 +205,7 @@ def main() -> None:
     parser.add_argument("--depths", default="10,30,60")
     parser.add_argument("--seeds", default="101")
     parser.add_argument("--bp", type=int, default=500_000)
+    parser.add_argument("--absent", type=float, default=DonorModel().absent, help="share that the reference lacks")
     parser.add_argument("--callers", default="")
     parser.add_argument("--reference", type=Path)
     parser.add_argument("--classic", type=Path, default=CLASSIC)
@@ -221,6 +228,7 @@ def main() -> None:
         parser.error(f"no such caller: {', '.join(unknown)}; there are {', '.join(callers)}")
     results, seconds = measure(
         load_reference(options.reference, options.bp),
+        DonorModel(absent=options.absent),
         [int(seed) for seed in options.seeds.split(",")],
         [float(depth) for depth in options.depths.split(",")],
         {name: callers[name] for name in chosen},
