@@ -1,11 +1,13 @@
 """Accuracy of the callers on simulated reads of a donor whose variants are known: recall, precision, F1, genotypes.
 
-usage: bench_truth.py [--depths 10,30,60] [--seeds 101,102] [--bp 500000] [--callers engine,classic]
-                      [--reference FASTA] [--classic CLASSIC.sh] [--plug NAME=MODULE:FUNCTION] [--json OUT.json]
+usage: bench_truth.py [--depths 10,30,60] [--seeds 101,102] [--bp 500000] [--absent 0.003] [--callers engine,classic]
+                      [--reference FASTA] [--classic CLASSIC.sh] [--gatk HOME] [--plug NAME=MODULE:FUNCTION]
+                      [--json OUT.json]
 
 Without --reference the human sequence beside the checkout (../shared/data/human2mb) is taken when it is there, and the
-demo's synthetic genome when it is not. A caller is a function from a `Run` (FASTQ pair, reference) to a VCF; --plug
-adds one. Scores of the seeds are added up. Seeds from 100 on are for reporting; settings were tuned on those below.
+demo's synthetic genome when it is not. A caller is a function from a `Run` (FASTQ pair, reference) to a VCF: the engine
+as it is by default; the engine with GATK when --gatk names the folder of its jars; the script --classic; and what
+--plug adds. Scores of the seeds are added up. Seeds from 100 on are for reporting; settings were tuned on those below.
 """
 
 import argparse
@@ -22,11 +24,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from batch_worker.engine.header import read_dict
 from batch_worker.engine.index import build_index
 from infra.local.demo_genome import Bases
-from tests.bench.bench_engine import interleave, ours
+from shared.domain.genome import cut_shards
+from shared.steps.gather_files import gather_vcfs
+from tests.bench.bench_engine import HALO_BP, align, interleave, ours
 from tests.bench.truth_compare import KINDS, Score, read_events, scores
 from tests.bench.truth_data import make_sample, read_reference, synthetic_reference
+from tests.bench.truth_donor import DonorModel
 
 ROOT = Path(__file__).parents[2]
 HUMAN = ROOT.parent / "shared" / "data" / "human2mb" / "reference.fa.gz"
@@ -76,6 +82,27 @@ def classic_of(script: Path) -> Caller:
     return classic
 
 
+def gatk_of(home: Path) -> Caller:
+    """Our engine with GATK (jars in `home`) as its caller; qualities are as simulated: there are no known sites."""
+
+    def gatk(run: Run) -> Path:
+        from batch_worker.engine.gatk import GatkOptions, call_shard_gatk  # type: ignore[import-not-found,unused-ignore]
+        from batch_worker.engine.gatk_tools import find_gatk  # type: ignore[import-not-found,unused-ignore]
+
+        shards = cut_shards(read_dict(run.reference.with_name(f"{run.reference.name}.dict")), 10**9)
+        parts = [[part.path] for part in align(shards, run.reference, run.work, run.chunk).parts]
+        called = [
+            call_shard_gatk(
+                parts[shard.number], shard=shard, tables=(), reference=run.reference, halo_bp=HALO_BP,
+                options=GatkOptions(), gatk=find_gatk(home), out_dir=run.work / f"{shard.number}", log=run.work / "log",
+            )
+            for shard in shards
+        ]  # fmt: skip
+        return gather_vcfs([summary.vcf for summary in called], run.work / "sample.vcf.gz").path
+
+    return gatk
+
+
 def load_reference(path: Path | None, bp: int) -> Mapping[str, Bases]:
     """The sequence to plant variants in."""
     if path is None and not HUMAN.exists():
@@ -91,7 +118,12 @@ UNIQUE = "PASS, unique"
 
 
 def measure(
-    reference: Mapping[str, Bases], seeds: list[int], depths: list[float], callers: Mapping[str, Caller], threads: int
+    reference: Mapping[str, Bases],
+    model: DonorModel,
+    seeds: list[int],
+    depths: list[float],
+    callers: Mapping[str, Caller],
+    threads: int,
 ) -> tuple[Results, dict[tuple[float, str], float]]:
     """Scores and CPU seconds, added up over the seeds."""
     results: Results = {}
@@ -101,7 +133,7 @@ def measure(
             with tempfile.TemporaryDirectory() as scratch:
                 folder = Path(scratch)
                 began = time.perf_counter()
-                sample = make_sample(reference, seed, depth, folder)
+                sample = make_sample(reference, seed, depth, folder, model)
                 simulated = time.perf_counter() - began
                 index = build_index(sample.fasta, folder / "index")[0]
                 chunk = interleave(sample.r1, sample.r2, folder / "L1.fastq.gz")
@@ -173,9 +205,11 @@ def main() -> None:
     parser.add_argument("--depths", default="10,30,60")
     parser.add_argument("--seeds", default="101")
     parser.add_argument("--bp", type=int, default=500_000)
+    parser.add_argument("--absent", type=float, default=DonorModel().absent, help="share that the reference lacks")
     parser.add_argument("--callers", default="")
     parser.add_argument("--reference", type=Path)
     parser.add_argument("--classic", type=Path, default=CLASSIC)
+    parser.add_argument("--gatk", type=Path, help="folder with gatk-VERSION.jar and what it needs")
     parser.add_argument("--plug", action="append", default=[], metavar="NAME=MODULE:FUNCTION")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
@@ -183,6 +217,8 @@ def main() -> None:
     callers: dict[str, Caller] = {"engine": engine}
     if options.classic.exists():
         callers["classic"] = classic_of(options.classic)
+    if options.gatk:
+        callers["gatk"] = gatk_of(options.gatk)
     for plug in options.plug:
         name, _, place = plug.partition("=")
         module, _, function = place.partition(":")
@@ -192,6 +228,7 @@ def main() -> None:
         parser.error(f"no such caller: {', '.join(unknown)}; there are {', '.join(callers)}")
     results, seconds = measure(
         load_reference(options.reference, options.bp),
+        DonorModel(absent=options.absent),
         [int(seed) for seed in options.seeds.split(",")],
         [float(depth) for depth in options.depths.split(",")],
         {name: callers[name] for name in chosen},

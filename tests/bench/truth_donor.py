@@ -107,8 +107,9 @@ def _place(contigs: Mapping[str, Bases], size: int, rng: np.random.Generator) ->
 
 
 def _sizes(contigs: Mapping[str, Bases], share: float, model: DonorModel, rng: np.random.Generator) -> Iterator[int]:
-    """Lengths of segments that make up a share of the bases."""
+    """Lengths of segments that make up a share of the bases; one at least."""
     left = share * sum(int((bases != N).sum()) for bases in contigs.values())
+    left = max(left, model.copy_bp[0]) if share else 0
     while left >= model.copy_bp[0]:
         size = min(int(rng.integers(model.copy_bp[0], model.copy_bp[1] + 1)), int(left))
         left -= size
