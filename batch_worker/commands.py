@@ -16,6 +16,7 @@ def mpileup(
     max_depth: int,
     min_mapq: int,
     min_base_quality: int,
+    tandem_quality: int,
     depth_bands: Sequence[int] | None,
     out_vcf: Path | None,
 ) -> list[str]:
@@ -28,6 +29,7 @@ def mpileup(
         max_depth: Reads per position; beyond it reads are drawn at random, so it must be out of reach (`-d`, `-L`).
         min_mapq: Reads below are not seen (`-q`).
         min_base_quality: Bases below, after BAQ, are not seen (`-Q`).
+        tandem_quality: Quality (Phred) of an indel as long as the homopolymer it is in; a shorter one has less (`-h`).
         depth_bands: Lower ends of the depth bands by which positions without any other base are grouped into
         blocks (`-g`); None
             gives one record per position.
@@ -38,6 +40,7 @@ def mpileup(
     return [
         "bcftools", "mpileup", "--no-version", *output, *bands, "-a", "FORMAT/AD,FORMAT/DP",
         "-d", str(max_depth), "-L", str(max_depth), "-q", str(min_mapq), "-Q", str(min_base_quality),
+        "-h", str(tandem_quality),
         "-f", str(reference), "-T", str(targets_bed), str(bam),
     ]  # fmt: skip
 

@@ -67,6 +67,8 @@ class CallOptions:
             shards, so it lies far above any depth that is not an artefact.
         min_mapq: Reads of lower mapping quality (Phred) are not seen.
         min_base_quality: Bases of lower quality (Phred, after BAQ) are not seen.
+        tandem_quality: How sure a read's indel in a homopolymer is: one of s bp in a run of l bp has quality (Phred)
+            tandem_quality * s / l. bcftools has 500; copying slips more often than that in long runs.
         depth_bands: Lower ends of the depth bands of reference blocks.
         limits: When a variant is not PASS.
     """
@@ -76,6 +78,7 @@ class CallOptions:
     max_depth: int = 8_000
     min_mapq: int = 0
     min_base_quality: int = 1
+    tandem_quality: int = 300
     depth_bands: tuple[int, ...] = (0, 1, 5, 10, 15, 20, 30)
     limits: FilterLimits = field(default_factory=FilterLimits)
 
@@ -306,6 +309,7 @@ class _Caller:
             max_depth=self.options.max_depth,
             min_mapq=self.options.min_mapq,
             min_base_quality=self.options.min_base_quality,
+            tandem_quality=self.options.tandem_quality,
             depth_bands=bands,
             out_vcf=out_vcf,
         )
@@ -346,7 +350,7 @@ def _provenance(options: CallOptions, *, by_region: bool) -> list[str]:
     ploidy = "" if by_region else f"--ploidy {options.ploidy} "
     settings = (
         f'##fastq2fhir_call=<mpileup="-q {options.min_mapq} -Q {options.min_base_quality} -d {options.max_depth} '
-        f'-L {options.max_depth}",call="-m -P {options.prior:g} {ploidy}-g {bands}",norm="-m -any">'
+        f'-L {options.max_depth} -h {options.tandem_quality}",call="-m -P {options.prior:g} {ploidy}-g {bands}",norm="-m -any">'
     )
     return [
         f"##source=fastq2fhir: bwa-mem3 {version('bwa-mem3')}, bcftools of pysam {version('pysam')}",

@@ -42,8 +42,8 @@ class FilterLimits:
     """
 
     min_qual: float = 20.0
-    min_depth: int = 5
-    min_mapping_quality: int = 10
+    min_depth: int = 3
+    min_mapping_quality: int = 2
     max_strand_bias: float = 60.0
     max_strand_odds: float = 3.0
     max_strand_bias_indel: float = 200.0

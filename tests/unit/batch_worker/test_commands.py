@@ -12,6 +12,7 @@ def mpileup(**changes):
         "max_depth": 8_000,
         "min_mapq": 0,
         "min_base_quality": 1,
+        "tandem_quality": 300,
         "depth_bands": (0, 1, 5),
         "out_vcf": None,
     }
@@ -20,7 +21,7 @@ def mpileup(**changes):
 
 def test_mpileup_streams_targets_groups_blocks_and_never_samples_reads():
     assert " ".join(mpileup()) == (
-        "bcftools mpileup --no-version -Ou -g 0,1,5 -a FORMAT/AD,FORMAT/DP -d 8000 -L 8000 -q 0 -Q 1 "
+        "bcftools mpileup --no-version -Ou -g 0,1,5 -a FORMAT/AD,FORMAT/DP -d 8000 -L 8000 -q 0 -Q 1 -h 300 "
         "-f r.fa -T t.bed p.bam"
     )
 
