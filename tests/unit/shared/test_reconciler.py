@@ -295,6 +295,19 @@ def test_hold_deliver_and_reject_of_one_analysis_never_run_at_once(world: World)
     assert world.fhir.bundles == []
 
 
+def test_a_decision_that_meets_another_step_is_delivered_again_by_the_queue(world: World) -> None:
+    file_annotated(world, PLAN, missed=MISSED)
+    on(world, Stage.ANNOTATED)
+    file_decision(world, Decision.REJECTED)
+    with world.blobs.claim(naming.claim_blob(PLAN.analysis, StepWork(Step.DELIVER))):
+        with pytest.raises(TransientError, match="waits for another step"):
+            on(world, Stage.DECIDED)
+        on(world, Stage.DECIDED, is_last_try=True)
+    assert world.blobs.names(Container.WORK, f"{PLAN.analysis}/failed/") == []
+    on(world, Stage.DECIDED)
+    assert len(world.fhir.bundles) == 2
+
+
 def test_the_timer_makes_up_for_the_lost_events_of_a_held_sample(world: World) -> None:
     world.blobs.remove(naming.open_entry(OTHER.analysis))
     file_annotated(world, PLAN, missed=MISSED)
