@@ -30,7 +30,7 @@ def held(running: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     analyses = {}
     for sample in ("HELD1", "HELD2"):
         analyses[sample] = wait_for_plan(running.lab, sample, running.stack.check)
-        with pytest.raises(PermanentError, match=r"is held: The mean depth .* at least 1000 is required"):
+        with pytest.raises(PermanentError, match=r"is held: The mean depth .* at least 1,000 is required"):
             watch(running.lab, analyses[sample], running.stack.check, LIMIT_SECONDS)
     return analyses
 
