@@ -21,7 +21,7 @@ from shared.domain.markers import Checkpoint, FailedMarker, FailureKind, Failure
 from shared.domain.plan import Plan
 from shared.domain.report_case import Laboratory
 from shared.domain.work import SplitWork, Stage, Step, StepWork, Work
-from shared.errors import PermanentError
+from shared.errors import PermanentError, TransientError
 from shared.naming import BlobRef, Container, MarkerRef, Queue
 from shared.ports import Notice, Services, TaskRequest
 from shared.settings import AppSettings
@@ -185,6 +185,9 @@ class Reconciler:
         with self._services.blobs.claim(naming.claim_blob(plan.analysis, _claimed(work))) as is_mine:
             if not is_mine:
                 log.info("analysis %s: %s is in hand elsewhere", plan.analysis, work)
+                if facts.decision is not None and not is_last_try:
+                    # The claim is one for several steps, so this work may not be what is in hand.
+                    raise TransientError(f"{work} of analysis {plan.analysis} waits for another step to end.")
                 return
             try:
                 if isinstance(action, ContinueSplit):

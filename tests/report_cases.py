@@ -315,6 +315,7 @@ def decided(decision: Decision) -> DecidedMarker:
     )
 
 
+LOW_QUALITY = Quality(145_985, 12.4, 0.31, 0.051, 0.998)
 QUALITY_FILE = DataFile(
     FileRole.QUALITY,
     "https://data.example/results/NA00001/NA00001.qc.json",
@@ -328,14 +329,19 @@ QUALITY_FILE = DataFile(
 
 def held() -> ReportCase:
     """Nothing is told but why."""
-    return case(missed=MISSED, files=(QUALITY_FILE,), counts=AlleleCounts(0))
+    return case(missed=MISSED, quality=LOW_QUALITY, files=(QUALITY_FILE,), counts=AlleleCounts(0))
 
 
 def rejected() -> ReportCase:
     """An end without result."""
     decision = decided(Decision.REJECTED)
     return case(
-        missed=MISSED, files=(QUALITY_FILE,), counts=AlleleCounts(0), decision=decision, issued=decision.decided
+        missed=MISSED,
+        quality=LOW_QUALITY,
+        files=(QUALITY_FILE,),
+        counts=AlleleCounts(0),
+        decision=decision,
+        issued=decision.decided,
     )
 
 
@@ -346,6 +352,7 @@ def released() -> ReportCase:
         finding(hgvs_g="NC_000017.11:g.43057110G>A"),
         files=(*data_files(), QUALITY_FILE),
         missed=MISSED,
+        quality=LOW_QUALITY,
         decision=decision,
         issued=decision.decided,
     )

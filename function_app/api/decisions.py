@@ -42,13 +42,15 @@ def _answer(req: func.HttpRequest, act: Callable[..., Document]) -> func.HttpRes
     services = bootstrap.services()
     analysis = req.route_params.get("analysis", "")
     try:
-        done = act(analysis, parse_request(req.get_body()), blobs=services.blobs, clock=services.clock)
+        request = parse_request(req.get_body())
+    except PermanentError as error:
+        return problem(400, "Not a decision", str(error))
+    try:
+        done = act(analysis, request, blobs=services.blobs, clock=services.clock)
     except UnknownAnalysisError as error:
         return problem(404, "No such analysis", str(error))
     except DecisionConflictError as error:
         return problem(409, "Not possible now", str(error))
-    except PermanentError as error:
-        return problem(400, "Not a decision", str(error))
     # Not the reason: it is free text and belongs into no log.
     log.info("analysis %s: %s by request", analysis, req.url.partition("?")[0].rpartition("/")[2])
     return json_answer(done.model_dump(mode="json"))

@@ -126,8 +126,8 @@ def _needed(plan: Plan, facts: Facts, retry: RetryPolicy) -> Iterator[Work]:
 def _steps_after_gathering(facts: Facts, retry: RetryPolicy) -> Iterator[Step]:
     """The next of the steps to the EHR, and the quality report beside them.
 
-    Only archiving waits for the report, and not for one that cannot be made: nobody's results are kept back for want
-    of a page about them.
+    Only what ends the Batch job waits for the report: archiving, and holding, whose decision needs it. A report that
+    cannot be made is not waited for: nobody's results are kept back for want of a page about them.
     """
     is_reported = Stage.QC_REPORTED in facts.results or any(
         record.work == Step.REPORT_QC for record in _final_failures(facts, retry)
@@ -137,7 +137,7 @@ def _steps_after_gathering(facts: Facts, retry: RetryPolicy) -> Iterator[Step]:
             yield Step.ARCHIVE
     elif Stage.ANNOTATED not in facts.results:
         yield Step.ANNOTATE
-    elif step := _release(facts):
+    elif (step := _release(facts)) and (is_reported or step is not Step.HOLD):
         yield step
     if not is_reported:
         yield Step.REPORT_QC
@@ -231,7 +231,7 @@ def is_due_after(action: Action, stage: Stage, chunk: ChunkKey | None = None, wo
     if stage is Stage.FAILURE:
         # A quality report that is given up sets free what waited for it.
         return work == work_of(action) or (
-            work == StepWork(Step.REPORT_QC) and work_of(action) == StepWork(Step.ARCHIVE)
+            work == StepWork(Step.REPORT_QC) and work_of(action) in {StepWork(Step.HOLD), StepWork(Step.ARCHIVE)}
         )
     if isinstance(action, OpenSplit):
         return stage is Stage.PLANNED
@@ -258,7 +258,7 @@ def work_of(action: OpenSplit | ContinueSplit | SubmitTask | RunStep) -> Work:
 _BEFORE = {
     Step.GATHER: {Stage.CALLED},
     Step.ANNOTATE: {Stage.GATHERED},
-    Step.HOLD: {Stage.ANNOTATED},
+    Step.HOLD: {Stage.ANNOTATED, Stage.QC_REPORTED},
     Step.DELIVER: {Stage.ANNOTATED, Stage.DECIDED},
     Step.REJECT: {Stage.DECIDED},
     Step.REPORT_QC: {Stage.GATHERED},

@@ -3,17 +3,22 @@
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
 from shared.domain.ids import Document
 from shared.domain.qc import FIGURES, QcMetric
 
 
+def number(value: float) -> str:
+    """A figure or a limit with all the digits that can decide, such as ``29.999999`` or ``30,000,000``."""
+    return f"{value:,.6f}".rstrip("0").rstrip(".")
+
+
 class Limit(Document):
     """The range that a figure must lie in, ends included; in the figure's own unit, fractions as 0 to 1."""
 
-    min: float | None = None
-    max: float | None = None
+    min: FiniteFloat | None = None
+    max: FiniteFloat | None = None
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -28,9 +33,10 @@ class Limit(Document):
         return (self.min is None or value >= self.min) and (self.max is None or value <= self.max)
 
     def __str__(self) -> str:
-        if self.max is None:
-            return f"at least {self.min:g}"
-        return f"at most {self.max:g}" if self.min is None else f"{self.min:g} to {self.max:g}"
+        if self.min is None:
+            assert self.max is not None, "a limit has an end"
+            return f"at most {number(self.max)}"
+        return f"at least {number(self.min)}" if self.max is None else f"{number(self.min)} to {number(self.max)}"
 
 
 def _known(limits: dict[str, Limit]) -> dict[str, Limit]:
@@ -68,7 +74,7 @@ class Missed(Document):
     def __str__(self) -> str:
         if self.value is None:
             return f"{self.figure} could not be measured; {self.limit} is required."
-        return f"{self.figure} is {self.value:g}; {self.limit} is required."
+        return f"{self.figure} is {number(self.value)}; {self.limit} is required."
 
 
 def in_force(asked: Mapping[str, Limit]) -> dict[str, Limit]:

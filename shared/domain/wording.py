@@ -18,7 +18,7 @@ from shared.domain.report_case import (
     Standing,
     main_consequence,
 )
-from shared.domain.thresholds import Missed
+from shared.domain.thresholds import Missed, number
 from shared.domain.variant import AnnotatedVariant
 
 UNNAMED_CONDITIONS = frozenset({"not provided", "not specified", "see cases", ""})
@@ -175,7 +175,7 @@ def describe_missed(missed: Missed) -> str:
     name = FIGURES.get(missed.figure, missed.figure.replace("_", " "))
     if missed.value is None:
         return f"{name[0].upper()}{name[1:]} could not be measured; {missed.limit} is required."
-    return f"{name[0].upper()}{name[1:]} is {missed.value:g}; {missed.limit} is required."
+    return f"{name[0].upper()}{name[1:]} is {number(missed.value)}; {missed.limit} is required."
 
 
 def disclaimer(case: ReportCase) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.domain.finding import Finding
 from shared.domain.plan import Plan
+from shared.domain.thresholds import Missed
 from shared.domain.variant import Allele, AnnotatedVariant
 from shared.errors import PermanentError
 from shared.lake.schema import FINDINGS, QC, SAMPLES, VARIANTS, TableSchema, arrow_schema
@@ -21,6 +22,7 @@ def lake_tables(
     findings: Sequence[Finding],
     qc: Mapping[str, tuple[float, str]],
     versions: Mapping[str, str],
+    missed: Sequence[Missed] = (),
 ) -> tuple[LakeTable, ...]:
     """The rows of one analysis for every table of the lake, tables in the order of `schema.TABLES`.
 
@@ -29,6 +31,7 @@ def lake_tables(
         findings: The reportable ones.
         qc: Value and UCUM unit by metric.
         versions: Programs and their versions.
+        missed: The quality limits that the sample missed and was released in spite of.
 
     Raises:
         PermanentError: When a variant lies on a contig that the plan's reference does not have.
@@ -38,7 +41,7 @@ def lake_tables(
     sorted_variants = sorted(variants, key=lambda variant: _place(variant.allele, order))
     sorted_findings = sorted(findings, key=lambda finding: _place(finding.variant.allele, order))
     return (
-        _table(SAMPLES, [key | _sample_row(plan, len(variants), len(findings), versions)]),
+        _table(SAMPLES, [key | _sample_row(plan, len(variants), len(findings), versions, missed)]),
         _table(VARIANTS, (key | _variant_row(variant) for variant in sorted_variants)),
         _table(FINDINGS, (key | _finding_row(finding) for finding in sorted_findings)),
         qc_table(plan, qc),
@@ -75,7 +78,7 @@ def _table(schema: TableSchema, rows: Iterable[Row]) -> LakeTable:
     return LakeTable(schema.name, pa.table(columns, schema=arrow))
 
 
-def _sample_row(plan: Plan, variants: int, findings: int, versions: Mapping[str, str]) -> Row:
+def _sample_row(plan: Plan, variants: int, findings: int, versions: Mapping[str, str], missed: Sequence[Missed]) -> Row:
     order, patient, requisition = plan.order, plan.order.patient, plan.order.requisition
     return {
         "patient_reference": patient.reference,
@@ -102,6 +105,7 @@ def _sample_row(plan: Plan, variants: int, findings: int, versions: Mapping[str,
         "input_bytes": plan.input_bytes,
         "variants": variants,
         "findings": findings,
+        "limits_missed": ";".join(one.figure for one in missed) or None,
     }
 
 

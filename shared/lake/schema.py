@@ -124,6 +124,13 @@ SAMPLES = TableSchema(
         Column("input_bytes", ColumnType.LONG, "FASTQ as it was dropped, compressed.", "bytes"),
         Column("variants", ColumnType.LONG, "Rows of the analysis in the table variants."),
         Column("findings", ColumnType.LONG, "Rows of the analysis in the table findings."),
+        Column(
+            "limits_missed",
+            ColumnType.STRING,
+            "Quality figures that missed their limits, joined by semicolons, where a person released the results all "
+            "the same; null when all limits were kept.",
+            nullable=True,
+        ),
     ),
 )
 

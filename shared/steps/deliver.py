@@ -91,7 +91,7 @@ def deliver(plan: Plan, services: Services, *, laboratory: Laboratory, fhir_base
     bundle = build_bundle(case, page)
     balance("findings", len(triage.findings), "the annotated VCF", count_findings(bundle), "the FHIR bundle")
     rows = {}
-    for table in lake_tables(plan, variants, triage.findings, qc, tools | knowledge):
+    for table in lake_tables(plan, variants, triage.findings, qc, tools | knowledge, case.missed):
         rows[table.name] = services.lake.replace(table, plan.analysis)
         balance("rows", table.data.num_rows, f"the results for lake table {table.name}", rows[table.name], "the lake")
     outputs = (

@@ -30,7 +30,7 @@ def held(running: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     analyses = {}
     for sample in ("HELD1", "HELD2"):
         analyses[sample] = wait_for_plan(running.lab, sample, running.stack.check)
-        with pytest.raises(PermanentError, match=r"is held: The mean depth .* at least 1000 is required"):
+        with pytest.raises(PermanentError, match=r"is held: The mean depth .* at least 1,000 is required"):
             watch(running.lab, analyses[sample], running.stack.check, LIMIT_SECONDS)
     return analyses
 
@@ -98,6 +98,8 @@ def test_a_held_sample_shows_no_result_until_it_is_released(
     assert "The gene in question is covered deeply enough." in final["conclusion"]
     assert observations_of(running, analysis) == 1
     assert all(rows_of(running, analysis).values())
+    lake = DeltaLake.connect(connection_string=running.stack.endpoints.connection_string)
+    assert [row["limits_missed"] for row in lake.rows("samples", analysis)] == ["mean_depth"]
     running.lab.fetch_results("HELD1", analysis, tmp_path / "final")
     assert "Quality limits missed" in (tmp_path / "final" / "HELD1.report.html").read_text()
 

@@ -26,6 +26,18 @@ def test_a_figure_that_is_asked_for_and_missing_is_a_fault():
     assert faults({}, {"mean_depth": Limit(min=30)}) == ("mean_depth could not be measured; at least 30 is required.",)
 
 
+@pytest.mark.parametrize(
+    ("value", "least", "words"),
+    [
+        (29.999999, 30, "mean_depth is 29.999999; at least 30 is required."),
+        (24_999_999, 25e6, "mean_depth is 24,999,999; at least 25,000,000 is required."),
+        (0, 0.000001, "mean_depth is 0; at least 0.000001 is required."),
+    ],
+)
+def test_two_numbers_that_differ_are_told_as_different(value: float, least: float, words: str):
+    assert faults(figures(mean_depth=value), {"mean_depth": Limit(min=least)}) == (words,)
+
+
 def test_contamination_holds_a_sample_without_anyone_asking():
     assert faults(figures(contamination=0.06), {}) == ("contamination is 0.06; at most 0.05 is required.",)
 
@@ -44,6 +56,7 @@ def test_an_asked_limit_takes_the_place_of_the_default():
         ({"mean_dept": {"min": 3}}, "there is no quality figure 'mean_dept'"),
         ({"mean_depth": {}}, "give `min`, `max` or both"),
         ({"mean_depth": {"min": 3, "max": 2}}, "`min` 3 is above `max` 2"),
+        ({"mean_depth": {"min": float("inf")}}, "finite number"),
     ],
 )
 def test_a_limit_that_says_nothing_is_refused(limit: dict[str, object], words: str):

@@ -12,7 +12,7 @@ GOLDEN = Path(__file__).parents[3] / "golden"
 PAGE = "<!DOCTYPE html><html lang='en'><title>Page</title></html>"
 
 
-@pytest.mark.parametrize("name", ["positive", "negative", "synthetic"])
+@pytest.mark.parametrize("name", ["positive", "negative", "synthetic", "held", "rejected"])
 def test_the_bundle_is_the_approved_one(name):
     bundle = build_bundle(CASES[name](), PAGE)
     path = GOLDEN / f"fhir_{name}.json"

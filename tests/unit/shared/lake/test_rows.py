@@ -12,9 +12,10 @@ from shared.domain.order import Order
 from shared.domain.plan import Layout, Plan, ResultSettings, freeze_plan
 from shared.domain.reads import InputFile, ReadGroup
 from shared.domain.reference import Assembly, ContigEntry, ReferenceManifest
+from shared.domain.thresholds import Limit, Missed
 from shared.domain.variant import Allele, AnnotatedVariant, ClinVarRecord, Consequence, Zygosity
 from shared.errors import PermanentError
-from shared.lake.rows import lake_tables
+from shared.lake.rows import lake_tables, qc_table
 from shared.lake.schema import TABLES, arrow_schema
 
 VERSIONS = {"bcftools": "1.24", "aligner": "0.4.4"}
@@ -203,3 +204,15 @@ def test_quality_metrics_stand_in_order_of_their_names_with_units() -> None:
 def test_a_variant_on_a_contig_that_the_reference_lacks_is_refused() -> None:
     with pytest.raises(PermanentError, match=r"contig 'chrX', which the reference of its plan does not have"):
         rows_of([make_variant("chrX")])
+
+
+def test_a_sample_that_was_released_in_spite_of_missed_limits_says_which() -> None:
+    missed = [Missed(figure=name, value=1, limit=Limit(min=2)) for name in ("mean_depth", "snvs")]
+    (row,) = lake_tables(make_plan(), [], [], QC, VERSIONS, missed)[0].data.to_pylist()
+    assert row["limits_missed"] == "mean_depth;snvs"
+    (row,) = lake_tables(make_plan(), [], [], QC, VERSIONS)[0].data.to_pylist()
+    assert row["limits_missed"] is None
+
+
+def test_the_quality_figures_alone_are_the_same_rows_as_in_all_tables() -> None:
+    assert qc_table(make_plan(), QC).data == lake_tables(make_plan(), [], [], QC, VERSIONS)[3].data
