@@ -1,26 +1,31 @@
 """Rows of the lake tables from an analysis's results; pure, and the same whatever the order of the input."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from shared.domain.finding import Finding
 from shared.domain.plan import Plan
 from shared.domain.variant import Allele, AnnotatedVariant
 from shared.errors import PermanentError
-from shared.lake.schema import FINDINGS, QC, SAMPLES, VARIANTS, TableSchema, arrow_schema
+from shared.lake.schema import FINDINGS, QC, READ_GROUPS, SAMPLES, VARIANTS, TableSchema, arrow_schema
 from shared.ports import LakeTable
 
 Row = dict[str, Any]
+
+QcFigures = Mapping[str, tuple[float, str]]
+"""Value and UCUM unit by metric."""
 
 
 def lake_tables(
     plan: Plan,
     variants: Sequence[AnnotatedVariant],
     findings: Sequence[Finding],
-    qc: Mapping[str, tuple[float, str]],
+    qc: QcFigures,
     versions: Mapping[str, str],
+    groups: Mapping[str, QcFigures] = MappingProxyType({}),
 ) -> tuple[LakeTable, ...]:
     """The rows of one analysis for every table of the lake, tables in the order of `schema.TABLES`.
 
@@ -29,6 +34,7 @@ def lake_tables(
         findings: The reportable ones.
         qc: Value and UCUM unit by metric.
         versions: Programs and their versions.
+        groups: As `qc`, by read group.
 
     Raises:
         PermanentError: When a variant lies on a contig that the plan's reference does not have.
@@ -41,11 +47,19 @@ def lake_tables(
         _table(SAMPLES, [key | _sample_row(plan, len(variants), len(findings), versions)]),
         _table(VARIANTS, (key | _variant_row(variant) for variant in sorted_variants)),
         _table(FINDINGS, (key | _finding_row(finding) for finding in sorted_findings)),
+        _table(QC, (key | row for row in _metric_rows(qc))),
         _table(
-            QC,
-            (key | {"metric": metric, "value": float(qc[metric][0]), "unit": qc[metric][1]} for metric in sorted(qc)),
+            READ_GROUPS,
+            (key | {"read_group": group} | row for group in sorted(groups) for row in _metric_rows(groups[group])),
         ),
     )
+
+
+def _metric_rows(figures: QcFigures) -> Iterator[Row]:
+    """A row per metric, in order of name."""
+    for metric in sorted(figures):
+        value, unit = figures[metric]
+        yield {"metric": metric, "value": float(value), "unit": unit}
 
 
 def _place(allele: Allele, order: Mapping[str, int]) -> tuple[int, int, str, str]:

@@ -7,7 +7,15 @@ import pytest
 from shared.domain.phase import Phase, phased_pairs
 from shared.domain.report_case import DataFile, FileRole, Quality
 from shared.domain.variant import Zygosity
-from shared.domain.wording import conclude, describe, methodology, studied_regions, uncalled_regions, variant_name
+from shared.domain.wording import (
+    conclude,
+    describe,
+    methodology,
+    purity_sentences,
+    studied_regions,
+    uncalled_regions,
+    variant_name,
+)
 from tests import report_cases
 from tests.report_cases import case, clinvar, finding
 
@@ -116,3 +124,15 @@ def test_no_sentence_holds_the_patient():
     words = conclude(one).text + methodology(one)
     assert "MRN" not in words
     assert clinvar().variation_id in words
+
+
+def test_contamination_and_identity_are_told_only_when_they_were_measured():
+    quality = Quality(1, contamination=0.0123, identity_concordance=0.998, identity_sites=1_234)
+    assert purity_sentences(case(quality=quality)) == (
+        "1.2% of the reads are estimated to be another person's.",
+        "99.8% of 1,234 common sites have the genotype known of this person.",
+    )
+    assert purity_sentences(case(quality=Quality(1, contamination=0.0))) == (
+        "0.0% of the reads are estimated to be another person's.",
+    )
+    assert purity_sentences(case(quality=Quality(1, identity_sites=3))) == ()
