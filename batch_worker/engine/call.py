@@ -350,7 +350,8 @@ def _provenance(options: CallOptions, *, by_region: bool) -> list[str]:
     ploidy = "" if by_region else f"--ploidy {options.ploidy} "
     settings = (
         f'##fastq2fhir_call=<mpileup="-q {options.min_mapq} -Q {options.min_base_quality} -d {options.max_depth} '
-        f'-L {options.max_depth} -h {options.tandem_quality}",call="-m -P {options.prior:g} {ploidy}-g {bands}",norm="-m -any">'
+        f'-L {options.max_depth} -h {options.tandem_quality}",'
+        f'call="-m -P {options.prior:g} {ploidy}-g {bands}",norm="-m -any">'
     )
     return [
         f"##source=fastq2fhir: bwa-mem3 {version('bwa-mem3')}, bcftools of pysam {version('pysam')}",

@@ -117,8 +117,9 @@ Done in {finished.seconds:.0f} s from the drop. Analysis {finished.analysis}, {f
   FHIR report        {place("fhir.json")}
                      {stack.endpoints.fhir}/{finished.report}
   clinician's page   {place("report.html")}
-  lake tables        {out}/lake  (Delta: samples, variants, findings, qc)
+  lake tables        {out}/lake  (Delta: samples, variants, findings, qc, read_groups)
   quality            {place("qc.json")}
+  quality page       {place("qc.html")}
   fingerprint        {place("fingerprint.vcf.gz") if f"{job.sample}.fingerprint.vcf.gz" in names else "none"}""",
         flush=True,
     )

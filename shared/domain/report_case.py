@@ -74,6 +74,10 @@ class Quality:
         fraction_20x: Part of the reference's bases (0..1) that at least 20 reads cover; None when unknown.
         duplicate_fraction: Part of the reads (0..1) marked as duplicates; None when unknown.
         aligned_fraction: Part of the reads (0..1) that have a place in the reference; None when unknown.
+        contamination: Part of the reads (0..1) that is another person's; None when it could not be measured.
+        identity_concordance: Part (0..1) of `identity_sites` common sites with the genotype that is known of this
+            person; None when there was too little to compare with.
+        identity_sites: Common sites that were compared.
     """
 
     pairs: int
@@ -81,6 +85,9 @@ class Quality:
     fraction_20x: float | None = None
     duplicate_fraction: float | None = None
     aligned_fraction: float | None = None
+    contamination: float | None = None
+    identity_concordance: float | None = None
+    identity_sites: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

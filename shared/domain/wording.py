@@ -279,6 +279,20 @@ def depth_sentence(case: ReportCase) -> str:
     return sentence + "."
 
 
+def purity_sentences(case: ReportCase) -> tuple[str, ...]:
+    """Whether the reads are one person's, and the right one's; what could not be measured is not mentioned."""
+    quality = case.quality
+    found = []
+    if quality.contamination is not None:
+        found.append(f"{quality.contamination:.1%} of the reads are estimated to be another person's.")
+    if quality.identity_concordance is not None and quality.identity_sites is not None:
+        found.append(
+            f"{quality.identity_concordance:.1%} of {quality.identity_sites:,.0f} common sites have the genotype known "
+            "of this person."
+        )
+    return tuple(found)
+
+
 def methodology(case: ReportCase) -> str:
     """How the result was made: reads, reference, caller and knowledge with their versions."""
     plan = case.plan

@@ -5,7 +5,14 @@ from typing import Any, Final
 from fhir.resources.R4B.procedure import Procedure
 
 from shared.domain.report_case import DataFile, FileRole, ReportCase, Standing
-from shared.domain.wording import depth_sentence, methodology, studied_regions, test_name, uncalled_regions
+from shared.domain.wording import (
+    depth_sentence,
+    methodology,
+    purity_sentences,
+    studied_regions,
+    test_name,
+    uncalled_regions,
+)
 from shared.fhir.codes import ASSEMBLY_ANSWER, System, profile
 from shared.fhir.elements import (
     Element,
@@ -128,6 +135,7 @@ def _metrics(case: ReportCase) -> list[Element]:
         sentences.append(f"{quality.aligned_fraction:.1%} of the reads are aligned.")
     if quality.duplicate_fraction is not None:
         sentences.append(f"{quality.duplicate_fraction:.1%} of the reads are duplicates.")
+    sentences += purity_sentences(case)
     parts.append(part("metrics-description", valueString=" ".join(sentences)))
     return parts
 

@@ -1,5 +1,6 @@
 """The common sites of a reference bundle: chosen once from a VCF with allele frequencies, then read by each call."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ MIN_DISTANCE_BP = 200
 
 _BASES = frozenset("ACGT")
 _SEX = frozenset({"X", "Y", "chrX", "chrY"})
+_SEX_ACCESSIONS = ("NC_000023.", "NC_000024.")  # human X and Y, of any build
+_FREQUENCY = re.compile(r"(?:^|;)AF=([^;]*)")
 _WRONG_SHARE = 100  # one record in so many may disagree with the reference
 
 
@@ -64,7 +67,7 @@ def prepare_common_sites(source: Path, fasta: Path, contigs: Sequence[Contig], o
     rank = {contig.name: number for number, contig in enumerate(contigs)}
     stretch = max(1, sum(contig.length for contig in contigs) // MAX_SITES)
     example = ""
-    names = ContigNames(contig for contig in contigs if contig.name not in _SEX and not is_mitochondrial(contig))
+    names = ContigNames(contig for contig in contigs if _is_autosome(contig))
     reference = FastaFile(str(fasta))
     contig_name, letters = "", ""
     for number, columns in _records(source):
@@ -133,7 +136,7 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
         for number, line in enumerate(lines, 1):
             if line.startswith("#"):
                 continue
-            columns = line.rstrip("\n").split("\t")
+            columns = line.rstrip("\r\n").split("\t", 8)  # what follows INFO can be thousands of genotypes
             if number == 1 or len(columns) < 8 or not columns[1].isdecimal():
                 raise PermanentError(
                     f"{path.name}, line {number:,}: this is no VCF. Give a VCF of common sites with INFO/AF."
@@ -148,9 +151,10 @@ def _site(contig: str, columns: list[str], place: str) -> CommonSite | str:
         return "no biallelic SNV"
     if filters not in {".", "PASS"}:
         return "not passed by the source's filters"
-    value = next((field[3:] for field in info.split(";") if field.startswith("AF=")), None)
-    if value is None:
+    found = _FREQUENCY.search(info)
+    if found is None:
         return "without INFO/AF"
+    value = found[1]
     try:
         frequency = float(value)
     except ValueError as error:
@@ -162,6 +166,12 @@ def _site(contig: str, columns: list[str], place: str) -> CommonSite | str:
     if not MIN_FREQUENCY <= frequency <= 1 - MIN_FREQUENCY:
         return "too rare or too common"
     return CommonSite(contig, int(columns[1]), ref, alt, frequency)
+
+
+def _is_autosome(contig: Contig) -> bool:
+    """Whether two copies of it are expected of everybody, as far as its name tells."""
+    is_sex = contig.name in _SEX or any(name.startswith(_SEX_ACCESSIONS) for name in (contig.name, contig.accession))
+    return not is_sex and not is_mitochondrial(contig)
 
 
 def _apart(sites: Sequence[CommonSite]) -> list[CommonSite]:

@@ -1,8 +1,9 @@
 """Rows of the lake tables from an analysis's results; pure, and the same whatever the order of the input."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from shared.domain.finding import Finding
@@ -10,18 +11,22 @@ from shared.domain.plan import Plan
 from shared.domain.thresholds import Missed
 from shared.domain.variant import Allele, AnnotatedVariant
 from shared.errors import PermanentError
-from shared.lake.schema import FINDINGS, QC, SAMPLES, VARIANTS, TableSchema, arrow_schema
+from shared.lake.schema import FINDINGS, QC, READ_GROUPS, SAMPLES, VARIANTS, TableSchema, arrow_schema
 from shared.ports import LakeTable
 
 Row = dict[str, Any]
+
+QcFigures = Mapping[str, tuple[float, str]]
+"""Value and UCUM unit by metric."""
 
 
 def lake_tables(
     plan: Plan,
     variants: Sequence[AnnotatedVariant],
     findings: Sequence[Finding],
-    qc: Mapping[str, tuple[float, str]],
+    qc: QcFigures,
     versions: Mapping[str, str],
+    groups: Mapping[str, QcFigures] = MappingProxyType({}),
     missed: Sequence[Missed] = (),
 ) -> tuple[LakeTable, ...]:
     """The rows of one analysis for every table of the lake, tables in the order of `schema.TABLES`.
@@ -31,6 +36,7 @@ def lake_tables(
         findings: The reportable ones.
         qc: Value and UCUM unit by metric.
         versions: Programs and their versions.
+        groups: As `qc`, by read group.
         missed: The quality limits that the sample missed and was released in spite of.
 
     Raises:
@@ -45,14 +51,24 @@ def lake_tables(
         _table(VARIANTS, (key | _variant_row(variant) for variant in sorted_variants)),
         _table(FINDINGS, (key | _finding_row(finding) for finding in sorted_findings)),
         qc_table(plan, qc),
+        _table(
+            READ_GROUPS,
+            (key | {"read_group": group} | row for group in sorted(groups) for row in _metric_rows(groups[group])),
+        ),
     )
 
 
-def qc_table(plan: Plan, qc: Mapping[str, tuple[float, str]]) -> LakeTable:
+def qc_table(plan: Plan, qc: QcFigures) -> LakeTable:
     """The quality figures of one analysis; all that the lake holds of a sample without a released result."""
     key: Row = {"analysis": str(plan.analysis), "sample": plan.sample}
-    rows = (key | {"metric": metric, "value": float(qc[metric][0]), "unit": qc[metric][1]} for metric in sorted(qc))
-    return _table(QC, rows)
+    return _table(QC, (key | row for row in _metric_rows(qc)))
+
+
+def _metric_rows(figures: QcFigures) -> Iterator[Row]:
+    """A row per metric, in order of name."""
+    for metric in sorted(figures):
+        value, unit = figures[metric]
+        yield {"metric": metric, "value": float(value), "unit": unit}
 
 
 def _place(allele: Allele, order: Mapping[str, int]) -> tuple[int, int, str, str]:

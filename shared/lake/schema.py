@@ -167,7 +167,20 @@ QC = TableSchema(
     ),
 )
 
-TABLES = (SAMPLES, VARIANTS, FINDINGS, QC)
+READ_GROUPS = TableSchema(
+    "read_groups",
+    "One row per read group and quality metric of its reads, in order of both names.",
+    (
+        _ANALYSIS,
+        _SAMPLE,
+        Column("read_group", ColumnType.STRING, "Read group: one pair of FASTQ files."),
+        Column("metric", ColumnType.STRING, "Name of the metric."),
+        Column("value", ColumnType.DOUBLE, "Its value."),
+        Column("unit", ColumnType.STRING, "UCUM code of its unit; 1 for counts and ratios."),
+    ),
+)
+
+TABLES = (SAMPLES, VARIANTS, FINDINGS, QC, READ_GROUPS)
 """All tables, in the order in which they are written."""
 
 

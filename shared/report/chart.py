@@ -1,12 +1,13 @@
 """Small line charts as SVG text: for a page that holds all it shows. The same points give the same bytes."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 340, 190
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 8, 34
-_TICKS = 4
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 8, 34
+_STEPS = 4  # about so many along an axis
 _COLOURS = ("#1f4e79", "#b5541c")
 
 
@@ -18,54 +19,76 @@ class Line:
     points: Sequence[tuple[float, float]]
 
 
-def line_chart(title: str, x_label: str, lines: Sequence[Line], *, zero: bool = True) -> str:
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """A range with round ends, and where its labels are: `low + k * step`."""
+
+    low: float
+    step: float
+    steps: int
+
+    @classmethod
+    def over(cls, low: float, high: float) -> "_Axis":
+        """An axis that holds both values; its step is 1, 2 or 5 times a power of ten."""
+        rough = (high - low or abs(high) or 1.0) / _STEPS
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+        first = math.floor(low / step)
+        return cls(first * step, step, max(1, math.ceil(round(high / step - first, 6))))
+
+    @property
+    def labels(self) -> list[float]:
+        """The values that are written."""
+        return [self.low + number * self.step for number in range(self.steps + 1)]
+
+    def share(self, value: float) -> float:
+        """Where a value lies, 0 to 1."""
+        return (value - self.low) / (self.step * self.steps)
+
+
+def line_chart(title: str, x_label: str, lines: Sequence[Line]) -> str:
     """An SVG of lines over common axes; an empty string when there is nothing to show.
 
     Args:
         title: What the chart shows, for readers who do not see it.
         x_label: Below the axis, with the unit.
-        lines: At most two.
-        zero: Whether the y axis begins at 0.
+        lines: At most two; the y axis begins at 0.
     """
     shown = [line for line in lines if line.points]
     if not shown:
         return ""
     xs = [x for line in shown for x, _ in line.points]
-    ys = [y for line in shown for _, y in line.points]
-    low_x, high_x = min(xs), max(*xs, min(xs) + 1)
-    low_y = 0.0 if zero else min(ys)
-    high_y = max(ys) if max(ys) > low_y else low_y + 1
+    across = _Axis.over(min(xs), max(xs))
+    up = _Axis.over(0.0, max(y for line in shown for _, y in line.points))
+    floor = HEIGHT - _BOTTOM
 
-    def place(x: float, y: float) -> str:
-        across = _LEFT + (x - low_x) / (high_x - low_x) * (WIDTH - _LEFT - _RIGHT)
-        down = HEIGHT - _BOTTOM - (y - low_y) / (high_y - low_y) * (HEIGHT - _TOP - _BOTTOM)
-        return f"{across:.1f},{down:.1f}"
+    def place_x(x: float) -> float:
+        return _LEFT + across.share(x) * (WIDTH - _LEFT - _RIGHT)
+
+    def place_y(y: float) -> float:
+        return floor - up.share(y) * (floor - _TOP)
 
     head = (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}" '
         'xmlns="http://www.w3.org/2000/svg" font-size="10">'
     )
     parts = [head]
-    for step in range(_TICKS + 1):
-        x, y = low_x + step * (high_x - low_x) / _TICKS, low_y + step * (high_y - low_y) / _TICKS
-        left, down = place(low_x, y).split(",")
-        across, floor = place(x, low_y).split(",")
-        parts.append(
-            f'<path d="M{left} {down}H{WIDTH - _RIGHT}" stroke="#e3e7ec"/>'
-            f'<text x="{_LEFT - 4}" y="{down}" text-anchor="end" dominant-baseline="middle">{_number(y)}</text>'
-            f'<text x="{across}" y="{float(floor) + 12:.1f}" text-anchor="middle">{_number(x)}</text>'
-        )
-    parts.append(
-        f'<text x="{(WIDTH + _LEFT) / 2:.1f}" y="{HEIGHT - 6}" text-anchor="middle" fill="#55606e">'
-        f"{escape(x_label)}</text>"
-    )
+    parts += [
+        f'<path d="M{_LEFT} {place_y(y):.1f}H{WIDTH - _RIGHT}" stroke="#e3e7ec"/>'
+        f'<text x="{_LEFT - 4}" y="{place_y(y):.1f}" text-anchor="end" dominant-baseline="middle">{_number(y)}</text>'
+        for y in up.labels
+    ]
+    parts += [
+        f'<text x="{place_x(x):.1f}" y="{floor + 12}" text-anchor="middle">{_number(x)}</text>' for x in across.labels
+    ]
+    parts.append(f'<text x="{_LEFT}" y="{HEIGHT - 6}" fill="#55606e">{escape(x_label)}</text>')
     for number, line in enumerate(shown):
-        points = " ".join(place(x, y) for x, y in line.points)
+        points = " ".join(f"{place_x(x):.1f},{place_y(y):.1f}" for x, y in line.points)
         parts.append(f'<polyline points="{points}" fill="none" stroke="{_COLOURS[number]}" stroke-width="1.5"/>')
         if len(shown) > 1:
             parts.append(
-                f'<text x="{WIDTH - _RIGHT}" y="{_TOP + 10 + 12 * number}" text-anchor="end" '
-                f'fill="{_COLOURS[number]}">{escape(line.name)}</text>'
+                f'<text x="{WIDTH - _RIGHT - 30 * (len(shown) - 1 - number)}" y="{HEIGHT - 6}" text-anchor="end" '
+                f'fill="{_COLOURS[number]}" font-weight="bold">{escape(line.name)}</text>'
             )
     return "".join([*parts, "</svg>"])
 

@@ -61,7 +61,7 @@ def render_qc_page(plan: Plan, figures: Figures, groups: Mapping[str, Figures], 
 
 def _row(name: str, figure: QcMetric, limit: Limit | None) -> Row:
     return Row(
-        name.replace("_", " "),
+        name,
         _text(figure),
         figure.unit.strip("{}") if figure.unit != "1" else "",
         str(limit) if limit else "",

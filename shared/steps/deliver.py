@@ -9,6 +9,7 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from shared import naming
 from shared.domain.finding import interpret
@@ -29,16 +30,13 @@ from shared.domain.work import Stage
 from shared.errors import PermanentError, TransientError
 from shared.fhir.bundle import build_bundle, count_findings, split_bundle
 from shared.formats.annotated_vcf import read_annotated
-from shared.lake.rows import lake_tables
+from shared.lake.rows import QcFigures, lake_tables
 from shared.naming import Result
 from shared.ports import Notice, Services
 from shared.report.page import render_page
 from shared.steps.meter import Meter
 
 COMPLETED_NOTICE = "org.fastq2fhir.analysis.completed"
-
-QcFigures = Mapping[str, tuple[float, str]]
-"""Value and UCUM unit by metric."""
 
 
 def deliver(plan: Plan, services: Services, *, laboratory: Laboratory, fhir_base: str) -> None:
@@ -64,7 +62,7 @@ def deliver(plan: Plan, services: Services, *, laboratory: Laboratory, fhir_base
         raise PermanentError(f"Analysis {plan.analysis} was rejected; its results must not be delivered.")
     gathered = GatheredMarker.model_validate_json(blobs.read(_marker(plan, Stage.GATHERED)))
     annotated = AnnotatedMarker.model_validate_json(blobs.read(_marker(plan, Stage.ANNOTATED)))
-    qc = read_qc(plan, services)
+    qc, groups = read_qc(plan, services)
     variants, sha1 = _read_variants(plan, annotated, services)
     triage = interpret(variants)
     balance("findings", annotated.findings, "annotated.json", len(triage.findings), "the annotated VCF as read")
@@ -91,7 +89,7 @@ def deliver(plan: Plan, services: Services, *, laboratory: Laboratory, fhir_base
     bundle = build_bundle(case, page)
     balance("findings", len(triage.findings), "the annotated VCF", count_findings(bundle), "the FHIR bundle")
     rows = {}
-    for table in lake_tables(plan, variants, triage.findings, qc, tools | knowledge, case.missed):
+    for table in lake_tables(plan, variants, triage.findings, qc, tools | knowledge, groups, case.missed):
         rows[table.name] = services.lake.replace(table, plan.analysis)
         balance("rows", table.data.num_rows, f"the results for lake table {table.name}", rows[table.name], "the lake")
     outputs = (
@@ -130,10 +128,15 @@ def read_release(plan: Plan, services: Services) -> tuple[FlaggedMarker | None, 
     )
 
 
-def read_qc(plan: Plan, services: Services) -> QcFigures:
-    """The quality figures as gather left them."""
+def read_qc(plan: Plan, services: Services) -> tuple[QcFigures, Mapping[str, QcFigures]]:
+    """The figures of the sample, and of each read group."""
     document = json.loads(services.blobs.read(naming.result_blob(plan.sample, plan.analysis, Result.QC)))
-    return {name: (figure["value"], figure["unit"]) for name, figure in document["metrics"].items()}
+
+    def figures(some: Mapping[str, Mapping[str, Any]]) -> QcFigures:
+        return {name: (figure["value"], figure["unit"]) for name, figure in some.items()}
+
+    groups = document.get("read_groups", {})  # files of schema version 1 have none
+    return figures(document["metrics"]), {name: figures(some) for name, some in groups.items()}
 
 
 def _read_variants(
@@ -164,6 +167,9 @@ def quality_of(gathered: GatheredMarker, qc: QcFigures) -> Quality:
         fraction_20x=figure("fraction_20x"),
         duplicate_fraction=figure("duplicate_fraction"),
         aligned_fraction=figure("mapped_fraction"),
+        contamination=figure("contamination"),
+        identity_concordance=figure("identity_concordance"),
+        identity_sites=figure("identity_sites"),
     )
 
 

@@ -105,7 +105,7 @@ def _case(
         plan=plan,
         findings=(),
         counts=AlleleCounts(0),
-        quality=quality_of(gathered, read_qc(plan, services)),
+        quality=quality_of(gathered, read_qc(plan, services)[0]),
         issued=decision.decided if decision else annotated.ended,
         laboratory=laboratory,
         fhir_base=fhir_base.rstrip("/"),
@@ -125,7 +125,7 @@ def _publish(
     page = render_page(case)
     bundle = build_bundle(case, page)
     balance("findings", 0, f"a sample that is {case.standing.lower()}", count_findings(bundle), "the FHIR bundle")
-    figures = qc_table(plan, read_qc(plan, services))
+    figures = qc_table(plan, read_qc(plan, services)[0])
     rows = services.lake.replace(figures, plan.analysis)
     balance("rows", figures.data.num_rows, "the results for lake table qc", rows, "the lake")
     outputs = (

@@ -1,5 +1,6 @@
 """The commands as a user runs them: as processes, with their words and their ends."""
 
+import json
 import os
 import re
 import signal
@@ -84,6 +85,9 @@ def test_the_demo_ends_with_where_everything_is_and_leaves_no_process(tmp_path: 
         assert place.endswith(name)
         assert (ROOT / place).resolve().stat().st_size > 0
     assert (state / "results" / "lake" / "variants" / "_delta_log").is_dir()
+    figures = json.loads((state / "results" / "DEMO001.qc.json").read_text())["metrics"]
+    assert figures["contamination"]["value"] <= 0.005
+    assert figures["identity_concordance"]["value"] > 0.98
     recalls = {kind: float(value) for kind, value in re.findall(r"(SNV|indel) .*recall (\S+)", done.stdout)}
     assert recalls["SNV"] > 0.98
     assert recalls["indel"] > 0.9

@@ -42,3 +42,13 @@ def test_normalise_splits_and_remembers_what_a_record_was():
     assert " ".join(argv) == (
         "bcftools norm --no-version -f r.fa -m -any -c w --old-rec-tag ORIGINAL -Ov -o o.vcf v.vcf"
     )
+
+
+def test_statistics_name_their_result_last_and_targets_and_reference_only_when_given():
+    argv = commands.samtools_stats(Path("s.bam"), Path("o.txt"), threads=2, reference=None, targets=None)
+    assert " ".join(argv) == "samtools stats -@ 2 s.bam --stdout o.txt"
+    argv = commands.samtools_stats(Path("s.cram"), Path("o.txt"), threads=1, reference=Path("r.fa"), targets=Path("t"))
+    assert " ".join(argv) == "samtools stats -@ 1 --reference r.fa -t t s.cram --stdout o.txt"
+    assert " ".join(commands.bcftools_stats(Path("v.vcf.gz"), Path("o.txt"), targets=Path("t.bed"))) == (
+        "bcftools stats -s - -T t.bed v.vcf.gz --stdout o.txt"
+    )

@@ -66,7 +66,7 @@ def test_counts_are_those_of_a_count_read_by_read_and_do_not_depend_on_cuts(worl
     assert found == read_by_read(whole.bam.path, sites)
     assert sum(alt for _, alt, _ in found.values()) > 50
     assert sum(other for _, _, other in found.values()) > 50
-    cut = run_pipeline(world, reference, tmp_path / "cut", 1_013, 400, common_sites=sites)
+    cut = run_pipeline(world, reference, tmp_path / "cut", 4_017, 400, common_sites=sites)
     assert counted(cut) == found
     assert sum(len(call.sites) for call in cut.called) == len(sites)
 

@@ -1,5 +1,6 @@
 """The quality report from real alignments and variants: the same bytes anywhere, for other tools and for people."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -13,13 +14,14 @@ from batch_worker.tasks.report_qc import report_qc
 from shared import naming
 from shared.domain.ids import canonical_json
 from shared.domain.markers import GatheredMarker, QcReportedMarker
-from shared.domain.plan import Plan, Targets
+from shared.domain.plan import Plan, ReferenceChoice, Targets
+from shared.domain.reference import BundleFile, Role
 from shared.domain.thresholds import Limit
 from shared.domain.work import Stage
 from shared.errors import PermanentError
 from shared.naming import Container, Result
 from tests.engine_pipeline import Outcome, run_pipeline
-from tests.factories import NOON, make_plan
+from tests.factories import NOON, make_manifest, make_plan
 from tests.fakes import World as Outside
 from tests.simulate import make_world
 
@@ -125,3 +127,39 @@ def test_results_that_lack_a_file_are_refused(tmp_path: Path) -> None:
     outside.blobs.put(naming.result_marker(plan.sample, plan.analysis, Stage.GATHERED), marker.to_json())
     with pytest.raises(PermanentError, match=r"names no alignments, variants or quality figures"):
         report_qc(plan, TaskContext(outside.blobs, 1, tmp_path, tmp_path / "cache", outside.clock), tmp_path)
+
+
+def test_alignments_as_cram_are_read_with_the_bundles_reference(outcome: Outcome, tmp_path: Path) -> None:
+    fasta = outcome.bam.path.parents[1] / "index" / "reference.fa"
+    cram = tmp_path / "NA1.cram"
+    pysam.samtools.view("-C", "-T", str(fasta), "--no-PG", "-o", str(cram), str(outcome.bam.path), catch_stdout=False)
+    outside = Outside()
+    files = []
+    for path, role in ((fasta, Role.FASTA), (Path(f"{fasta}.fai"), Role.FASTA_INDEX)):
+        outside.blobs.put(naming.bundle_blob("demo", path.name), path.read_bytes())
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        files.append(BundleFile(path=path.name, role=role, size=path.stat().st_size, sha256=digest))
+    manifest = make_manifest(files=tuple(files))
+    outside.blobs.put(naming.manifest_blob("demo"), manifest.to_json())
+    plan = make_plan().model_copy(update={"reference": ReferenceChoice.of(manifest)})
+    outputs = []
+    for suffix, data in (
+        ("cram", cram.read_bytes()),
+        (Result.VCF, outcome.vcf.path.read_bytes()),
+        (Result.QC, canonical_json(QC)),
+    ):
+        ref = naming.BlobRef(Container.RESULTS, f"{plan.sample}/{plan.analysis}/{plan.sample}.{suffix}")
+        with outside.blobs.writer(ref) as stream:
+            stream.write(data)
+        outputs.append(stream.output())
+    marker = GatheredMarker(
+        analysis=plan.analysis, started=NOON, ended=NOON, core_seconds=0, outputs=tuple(outputs), pairs=1, primary=2,
+        variants=1,
+    )  # fmt: skip
+    outside.blobs.put(naming.result_marker(plan.sample, plan.analysis, Stage.GATHERED), marker.to_json())
+    report_qc(plan, TaskContext(outside.blobs, 1, tmp_path, tmp_path / "cache", outside.clock), tmp_path)
+    text = outside.blobs.read(naming.result_blob(plan.sample, plan.analysis, Result.SAMTOOLS_STATS))
+    with pysam.AlignmentFile(str(outcome.bam.path)) as bam:
+        primary = sum(not r.flag & 0x900 for r in bam.fetch(until_eof=True))
+    assert summary(text, "raw total sequences") == primary > 500
+    assert str(tmp_path).encode() not in text

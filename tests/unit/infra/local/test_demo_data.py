@@ -14,9 +14,13 @@ import pytest
 
 from infra.local.demo_data import DemoData, make_demo_data
 from infra.local.simulate import ReadModel
+from shared.domain.contamination import MIN_SITES
+from shared.domain.genome import Contig
 from shared.domain.order import parse_order
 from shared.domain.reads import pair_up
 from shared.errors import PermanentError
+from shared.formats.common_sites import prepare_common_sites, read_common_sites
+from shared.formats.fingerprint_vcf import read_genotypes
 
 SAMPLE = "DEMO001"
 GENOME_BP = 40_000
@@ -331,3 +335,22 @@ def test_the_smallest_genome_works_for_any_seed(tmp_path: Path, seed: int) -> No
     genome = read_genome(small)
     for contig, strand, parts in transcripts(small, "CDS").values():
         assert translate(spliced(genome[contig], strand, parts)).endswith("*")
+
+
+def test_common_sites_suffice_for_contamination_and_the_array_tells_the_donors_genotypes(tmp_path: Path) -> None:
+    made = make_demo_data(tmp_path, genome_bp=250_000, depth=0.1, with_array=True)
+    assert made.array is not None
+    assert parse_order(made.order.read_bytes(), f"{SAMPLE}/order.json").fingerprint == made.array.name
+    contigs = tuple(Contig(name, len(letters)) for name, letters in read_genome(made).items())
+    pysam.faidx(str(made.fasta))
+    prepare_common_sites(made.common_sites, made.fasta, contigs, tmp_path / "sites.vcf.gz")
+    sites = read_common_sites(tmp_path / "sites.vcf.gz")
+    assert len(sites) > MIN_SITES
+    carried = {(contig, pos): genotype.count("1") for contig, pos, _, _, genotype in truth_records(made)}
+    assert 0.15 < sum((site.contig, site.pos) not in carried for site in sites) / len(sites) < 0.4
+    known = read_genotypes(made.array, SAMPLE, contigs)
+    shared = [site for site in sites if (site.contig, site.pos) in known]
+    assert len(shared) > 100
+    for site in shared:
+        alts = carried.get((site.contig, site.pos), 0)
+        assert known[site.contig, site.pos].count(site.alt) == alts, site

@@ -1,8 +1,11 @@
 """Quality figures: counts and ratios with their units."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from shared.domain.qc import QcMetric, summarise
+from shared.domain.qc import FIGURES, LONGEST_INSERT_BP, QcMetric, add_histograms, summarise, summarise_reads
 
 CHUNKS = {
     "bases": 2_000,
@@ -82,3 +85,36 @@ def test_figures_are_in_order_of_name_so_that_their_file_has_one_spelling() -> N
 
 def test_other_counts_that_end_in_digits_are_not_taken_for_depths() -> None:
     assert summarise(10, CHUNKS, {**SHARDS, "length150": 7}, 10) == summarise(10, CHUNKS, SHARDS, 10)
+
+
+def test_the_page_defines_every_figure_and_no_other() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "qc.md").read_text(encoding="utf-8")
+    first_cells = re.findall(r"^\| ([^|]+) \|", page, flags=re.MULTILINE)
+    assert {name for cell in first_cells for name in re.findall(r"`([a-z0-9_]+)`", cell)} == set(FIGURES)
+
+
+def test_every_figure_of_a_sample_is_one_that_limits_may_name() -> None:
+    assert set(summarise(10, CHUNKS, SHARDS, 10, INSERTS)) <= set(FIGURES)
+
+
+def test_a_read_group_has_the_figures_of_reads_only() -> None:
+    figures = summarise_reads(10, CHUNKS, 9, INSERTS)
+    sample = summarise(10, CHUNKS, SHARDS, 10, INSERTS)
+    assert figures.items() <= sample.items()
+    assert "mean_depth" not in figures
+
+
+def test_an_even_number_of_pairs_has_the_mean_of_the_middle_two_as_its_median() -> None:
+    assert summarise_reads(2, {}, 0, (0,) * 300 + (1, 1))["insert_size_median"].value == 300.5
+
+
+def test_a_median_in_the_open_last_bin_is_not_told() -> None:
+    long = (0,) * LONGEST_INSERT_BP + (5,)
+    assert not {"insert_size_median", "insert_size_mad"} & set(summarise_reads(5, {}, 0, long))
+    deep = {**SHARDS, "depth_500": 1_000}
+    assert "median_depth" not in summarise(10, CHUNKS, deep, 10)
+
+
+def test_histograms_add_up_bin_by_bin_whatever_their_length() -> None:
+    assert add_histograms([(1, 2), (), (0, 1, 5)]) == (1, 3, 5)
+    assert add_histograms([]) == ()

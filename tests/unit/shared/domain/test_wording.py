@@ -15,6 +15,7 @@ from shared.domain.wording import (
     describe,
     describe_missed,
     methodology,
+    purity_sentences,
     studied_regions,
     uncalled_regions,
     variant_name,
@@ -165,3 +166,15 @@ def test_a_released_result_keeps_its_interpretation_and_says_first_that_limits_w
     assert lines[0] == "Positive: 1 reportable variant was found."
     assert lines[1] == "The sample missed its quality limits; the result was released all the same."
     assert conclude(report_cases.positive()).caveats == ()
+
+
+def test_contamination_and_identity_are_told_only_when_they_were_measured():
+    quality = Quality(1, contamination=0.0123, identity_concordance=0.998, identity_sites=1_234)
+    assert purity_sentences(case(quality=quality)) == (
+        "1.2% of the reads are estimated to be another person's.",
+        "99.8% of 1,234 common sites have the genotype known of this person.",
+    )
+    assert purity_sentences(case(quality=Quality(1, contamination=0.0))) == (
+        "0.0% of the reads are estimated to be another person's.",
+    )
+    assert purity_sentences(case(quality=Quality(1, identity_sites=3))) == ()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.report_case import AlleleCounts
+from shared.domain.report_case import AlleleCounts, Quality
 from shared.domain.variant import Zygosity
 from shared.errors import PermanentError
 from shared.fhir.bundle import build_bundle, count_findings, split_bundle
@@ -181,6 +181,13 @@ def test_the_study_says_what_was_studied_how_deeply_and_against_which_build():
     assert metrics["sequencing-coverage"]["valueQuantity"]["value"] == 0.973
     assert found["genome-build"]["valueCodeableConcept"]["coding"][0]["code"] == "LA26806-2"
     assert "clinvar 2026-11-01" in analysis["note"][0]["text"]
+
+
+def test_the_study_says_whose_reads_they_are_when_that_was_measured():
+    quality = Quality(10, contamination=0.013, identity_concordance=1.0, identity_sites=5_000)
+    text = build_bundle(case(quality=quality), "page").decode()
+    assert "1.3% of the reads are estimated to be another person's. 100.0% of 5,000 common sites have" in text
+    assert "another person's" not in build_bundle(report_cases.negative(), "page").decode()
 
 
 def test_a_genome_without_public_build_has_no_build_code():

@@ -44,7 +44,7 @@ def test_only_usable_sites_are_taken_and_the_others_are_told(tmp_path: Path, fas
         row("1", 1_100, alt="G,T"),
         row("1", 1_300, ref="AC"),
         row("1", 1_500, filters="LowQual"),
-        row("1", 1_700, "AC=3"),
+        row("1", 1_700, "AC=3;MAF=0.3"),
         row("chr2", 3_000, "AF=5.5e-01", filters="."),
         row("X", 100),
         row("MT", 100),
@@ -70,6 +70,14 @@ def test_of_too_many_sites_each_stretch_keeps_the_one_nearest_to_one_half(
     prepare_common_sites(source(tmp_path / "a.vcf", *rows), fasta, CONTIGS, tmp_path / "out.vcf.gz")
     assert [site.pos for site in read_common_sites(tmp_path / "out.vcf.gz")] == [901, 1_901, 2_901]
     # 3,001, the best of the last stretch, is too near to 2,901.
+
+
+def test_sex_chromosomes_are_known_by_their_accessions_too(tmp_path: Path, fasta: Path) -> None:
+    contigs = (Contig("chr2", 4_000, accession="NC_000023.11"), Contig("chr1", 4_000, accession="NC_000001.11"))
+    vcf = source(tmp_path / "a.vcf", row("chr2", 500), row("NC_000023.11", 900), row("NC_000001.11", 500))
+    summary = prepare_common_sites(vcf, fasta, contigs, tmp_path / "out.vcf.gz")
+    assert [(site.contig, site.pos) for site in read_common_sites(tmp_path / "out.vcf.gz")] == [("chr1", 500)]
+    assert summary.left_out == {"not on an autosome": 2}
 
 
 @pytest.mark.parametrize(

@@ -72,10 +72,13 @@ STOP = make_variant(
 )
 
 
+GROUPS = {"L2": {"bases": (10, "{base}")}, "L1": {"read_pairs": (4, "1"), "bases": (20, "{base}")}}
+
+
 def rows_of(variants: list[AnnotatedVariant], plan: Plan | None = None) -> dict[str, list[dict[str, object]]]:
     reason = "ClinVar 9001 holds this allele."
     findings = [Finding(variant, Significance.PATHOGENIC, reason) for variant in variants if variant.clinvar]
-    tables = lake_tables(plan or make_plan(), variants, findings, QC, VERSIONS)
+    tables = lake_tables(plan or make_plan(), variants, findings, QC, VERSIONS, GROUPS)
     assert [table.name for table in tables] == [table.name for table in TABLES]
     return {table.name: table.data.to_pylist() for table in tables}
 
@@ -199,6 +202,15 @@ def test_quality_metrics_stand_in_order_of_their_names_with_units() -> None:
         ("pairs", 1000.0, "1"),
     ]
     assert all(math.isfinite(float(str(row["value"]))) for row in rows)
+
+
+def test_metrics_of_read_groups_stand_in_a_table_of_their_own() -> None:
+    rows = rows_of([STOP])["read_groups"]
+    assert [(row["read_group"], row["metric"], row["value"], row["unit"]) for row in rows] == [
+        ("L1", "bases", 20.0, "{base}"),
+        ("L1", "read_pairs", 4.0, "1"),
+        ("L2", "bases", 10.0, "{base}"),
+    ]
 
 
 def test_a_variant_on_a_contig_that_the_reference_lacks_is_refused() -> None:

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from shared.domain.finding import Finding
+from shared.domain.report_case import Quality
 from shared.domain.variant import Consequence
 from shared.domain.wording import DISCLAIMER, conclude
 from shared.report.page import render_page
@@ -124,6 +125,13 @@ def test_the_page_says_what_was_tested_its_limits_versions_and_ids():
         "Issued 2026-11-02 09:15 UTC",
     ):
         assert words in text
+
+
+def test_the_page_says_whose_reads_they_are_when_that_was_measured():
+    quality = Quality(145_985, 31.42, contamination=0.02, identity_concordance=0.5, identity_sites=40)
+    text = text_of(report_cases.case(quality=quality))
+    assert "2.0% of the reads are estimated to be another person's. 50.0% of 40 common sites have the" in text
+    assert "another person's" not in text_of(report_cases.negative())
 
 
 def test_withheld_variants_are_shown_apart_with_the_reason():
