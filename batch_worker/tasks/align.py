@@ -34,7 +34,7 @@ def align(plan: Plan, chunk: ChunkKey, context: TaskContext, scratch: Path) -> N
     summary = align_chunk(
         reads,
         index_prefix=folder / manifest.one(Role.FASTA).path,
-        read_group=SamReadGroup(group.id, plan.sample, group.library, "ILLUMINA", group.platform_unit),
+        read_group=SamReadGroup(group.id, plan.sample, group.library, group.platform, group.platform_unit, group.model),
         shards=plan.shards,
         halo_bp=plan.settings.halo_bp,
         batch_pairs=plan.settings.batch_pairs,

@@ -1,5 +1,6 @@
 """The frozen plan of one analysis: what goes in, against what, with which settings."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Self
 
@@ -8,10 +9,10 @@ from pydantic import Field, model_validator
 from shared.domain.genome import Contig, Shard, cut_shards
 from shared.domain.ids import AnalysisId, Document, digest
 from shared.domain.order import Order
-from shared.domain.reads import ReadGroup
+from shared.domain.reads import InputFile, ReadGroup
 from shared.domain.reference import Assembly, ContigEntry, ReferenceManifest
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Raised by hand with each change of the code that changes results, so that the analysis id changes too."""
 
 
@@ -74,6 +75,9 @@ class Plan(Document):
 
     Attributes:
         received: When the last of the inputs came in (a fact of the storage, not of a clock).
+        folder: Landing folder of the drop.
+        follows: The analysis of the same sample's same drop that this one was begun after, because a file was replaced,
+            a lane was added or the order was changed. Its report is the one that this one's replaces.
     """
 
     schema_version: Annotated[int, Field(ge=1, le=1)] = 1
@@ -86,6 +90,8 @@ class Plan(Document):
     settings: ResultSettings
     layout: Layout
     results_version: int = RESULTS_VERSION
+    folder: str = ""
+    follows: AnalysisId | None = None
 
     @model_validator(mode="after")
     def _whole_batches(self) -> Self:
@@ -120,6 +126,27 @@ class Plan(Document):
         return next(group for group in self.read_groups if group.id == group_id)
 
 
+def analysis_id(
+    order: Order, inputs: Iterable[tuple[InputFile, ...]], manifest: ReferenceManifest, settings: ResultSettings
+) -> AnalysisId:
+    """The id of an analysis, from all that decides its results.
+
+    Args:
+        order: The order; what it says of files that come later decides no result.
+        inputs: The files of each read group.
+        manifest: Of the reference bundle.
+        settings: That change results.
+    """
+    deciding = {
+        "order": order.model_dump(mode="json", exclude={"late_files"}),
+        "files": sorted([[file.name, file.size, file.content] for file in files] for files in inputs),
+        "reference": manifest.sha256,
+        "settings": settings.model_dump(mode="json"),
+        "results_version": RESULTS_VERSION,
+    }
+    return AnalysisId(digest(deciding)[:24])
+
+
 def freeze_plan(
     order: Order,
     received: datetime,
@@ -127,17 +154,13 @@ def freeze_plan(
     manifest: ReferenceManifest,
     settings: ResultSettings,
     layout: Layout,
+    *,
+    folder: str = "",
+    follows: AnalysisId | None = None,
 ) -> Plan:
     """Freeze a plan; the same inputs give the same id, whatever the layout and the time."""
-    deciding = {
-        "order": order.model_dump(mode="json"),
-        "files": [[file.name, file.size, file.content] for group in read_groups for file in (group.r1, group.r2)],
-        "reference": manifest.sha256,
-        "settings": settings.model_dump(mode="json"),
-        "results_version": RESULTS_VERSION,
-    }
     return Plan(
-        analysis=AnalysisId(digest(deciding)[:24]),
+        analysis=analysis_id(order, (group.files for group in read_groups), manifest, settings),
         sample=order.sample,
         order=order,
         received=received,
@@ -145,4 +168,6 @@ def freeze_plan(
         reference=ReferenceChoice.of(manifest),
         settings=settings,
         layout=layout,
+        folder=folder or order.sample,
+        follows=follows,
     )

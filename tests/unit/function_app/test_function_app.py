@@ -125,7 +125,7 @@ class Calls:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.markers: list[tuple[MarkerRef, bool]] = []
-        self.samples: list[str] = []
+        self.landed: list[tuple[str, str | None]] = []
         self.times = 0
         self._error = error
 
@@ -135,8 +135,8 @@ class Calls:
             raise self._error
         return []
 
-    def on_landing(self, sample: str) -> None:
-        self.samples.append(sample)
+    def on_landing(self, folder: str, about: str | None = None) -> None:
+        self.landed.append((folder, about))
         if self._error:
             raise self._error
 
@@ -226,7 +226,7 @@ def test_a_dropped_blob_is_handed_over_by_its_folder(calls: Calls) -> None:
     ingest(Message(created(naming.order_blob(SAMPLE))))
     ingest(Message(created(naming.landing_blob("loose.fastq.gz"))))
     ingest(Message(created(naming.landing_blob("a/b/c.fastq.gz"))))
-    assert calls.samples == [SAMPLE]
+    assert calls.landed == [(SAMPLE, f"{SAMPLE}/order.json"), ("a", "a/b/c.fastq.gz")]
 
 
 def test_the_timer_looks_at_everything(calls: Calls) -> None:

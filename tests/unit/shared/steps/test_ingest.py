@@ -13,7 +13,8 @@ from shared.domain.markers import FailedMarker
 from shared.domain.plan import Layout, Plan, ResultSettings
 from shared.domain.work import Stage
 from shared.naming import Container
-from shared.steps.ingest import MAX_ORDER_BYTES, Drop, ingest, look_at_drop
+from shared.steps.ingest import Drop, ingest, look_at_folder
+from shared.steps.landing import MAX_ORDER_BYTES
 from tests.drops import SAMPLE, drop_fastq, drop_order, fastq_blob, install_bundle
 from tests.fakes import Killed, World
 
@@ -34,7 +35,8 @@ def new_world() -> World:
 
 
 def look(world: World, told: list[AnalysisId] | None = None) -> Drop:
-    return ingest(SAMPLE, world.services, SETTINGS, LAYOUT, (told if told is not None else []).append)
+    (drop,) = ingest(SAMPLE, world.services, SETTINGS, LAYOUT, (told if told is not None else []).append)
+    return drop
 
 
 def plans(world: World) -> list[str]:
@@ -69,7 +71,11 @@ def test_a_complete_drop_leaves_its_plan_after_its_index_entry(world: World) -> 
     assert [group.id for group in plan.read_groups] == ["L1", "L2"]
     assert (plan.settings, plan.layout) == (SETTINGS, LAYOUT)
     written = [ref for ref in world.blobs.events if ref.container is Container.WORK]
-    assert written[-2:] == [naming.open_entry(plan.analysis), naming.plan_blob(plan.analysis)]
+    assert written[-3:] == [
+        naming.history_entry(SAMPLE, SAMPLE, plan.analysis),
+        naming.open_entry(plan.analysis),
+        naming.plan_blob(plan.analysis),
+    ]
     assert world.blobs.read(naming.open_entry(plan.analysis)) == SAMPLE.encode()
 
 
@@ -128,7 +134,7 @@ def test_a_replaced_file_makes_a_new_analysis(world: World) -> None:
 def test_a_plan_whose_writer_died_after_the_index_entry_is_written_by_the_next_look(world: World) -> None:
     drop_all(world, "L1")
     drop_order(world.blobs, "L1")
-    world.blobs.kill_after = 2  # the frozen list of files, the index entry
+    world.blobs.kill_after = 3  # the frozen list of files, the two index entries
     with pytest.raises(Killed):
         look(world)
     assert plans(world) == []
@@ -197,7 +203,7 @@ def test_an_order_before_any_file_waits_and_starts_when_uploaded_again_after_the
 
 
 def test_files_renamed_after_a_refusal_are_taken_when_the_same_order_is_uploaded_again(world: World) -> None:
-    wrong = [naming.landing_blob(f"{SAMPLE}/{SAMPLE}_{mate}.fastq.gz") for mate in (1, 2)]
+    wrong = [naming.landing_blob(f"{SAMPLE}/{SAMPLE}-{mate}.fastq.gz") for mate in (1, 2)]
     for ref in wrong:
         world.blobs.put(ref, ref.name.encode())
     drop_order(world.blobs)
@@ -213,7 +219,8 @@ def test_the_status_page_freezes_nothing(world: World) -> None:
     drop_all(world, "L1")
     drop_order(world.blobs)
     before = len(world.blobs.events)
-    assert look_at_drop(SAMPLE, world.services, SETTINGS, LAYOUT).plan is not None
+    (drop,) = look_at_folder(SAMPLE, world.services, SETTINGS, LAYOUT)
+    assert drop.plan is not None
     assert len(world.blobs.events) == before
 
 

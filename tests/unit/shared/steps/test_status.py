@@ -90,7 +90,7 @@ def test_drops_are_complete_waiting_or_refused_with_the_reason(world: World) -> 
     assert drops["A"]["analysis"]
     assert drops["B"]["missing"] == ["B/B_L1_R2.fastq.gz"]
     assert "is not JSON" in drops["C"]["reason"]
-    (only,) = list_drops(world.services, SETTINGS, LAYOUT, only="B")
+    (only,) = list_drops(world.services, SETTINGS, LAYOUT, folder="B")
     assert only == drops["B"]
 
 
