@@ -76,6 +76,11 @@ def landing_folder(name: str) -> str | None:
     return folder if folder and rest else None
 
 
+def sheet_blobs(folder: str) -> tuple[BlobRef, ...]:
+    """Where the sample sheet of a run's folder may lie: the names that people give it."""
+    return tuple(BlobRef(Container.LANDING, f"{folder}/{name}") for name in ("samplesheet.csv", "SampleSheet.csv"))
+
+
 def sheet_name(names: Iterable[str]) -> str | None:
     """The sample sheet among the blob names of a folder: `samplesheet.csv`, else Illumina's `SampleSheet.csv`."""
     found = [name for name in names if name.count("/") == 1 and name.lower().endswith("/samplesheet.csv")]

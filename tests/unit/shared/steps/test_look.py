@@ -121,7 +121,7 @@ def test_an_analysis_without_a_plan_is_an_error(world: World) -> None:
 def test_all_analyses_are_listed_and_no_index_is_taken_for_one(world: World) -> None:
     other = make_plan(content="b")
     open_analysis(world, other)
-    put(world, naming.intake_blob("NA00001", "0" * 24), naming.chunk_data(PLAN.analysis, C("L1", 0)))
+    put(world, naming.intake_blob("NA00001", "NA00001", "0" * 24), naming.chunk_data(PLAN.analysis, C("L1", 0)))
     assert list(analyses(world.blobs)) == sorted([PLAN.analysis, other.analysis])
 
 
