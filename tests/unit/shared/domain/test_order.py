@@ -175,5 +175,8 @@ def test_the_schema_takes_what_the_code_takes_and_refuses_a_misspelt_field() -> 
     validator.check_schema(validator.schema)
     validator.validate(order_json())
     validator.validate(make_order(files=("NA00001_R1.fastq.gz",)).model_dump(mode="json"))
+    template = {"patient_system": "urn:x", "test": {"code": "wes", "display": "Exome"}, "reference": "demo"}
+    validator.validate(template)
+    assert not validator.is_valid({**template, "files": ["a_R1.fq"]})
     for wrong in ({"refrence": "x"}, {"sample": "../x"}, {"files": "a_R1.fq"}):
         assert not validator.is_valid(order_json(**wrong))
