@@ -42,6 +42,7 @@ class Request:
         pairs: The pairs by full names, where a sample sheet gives them; else the names of the files tell.
         expected: Full names of R1 and R2 by lane (None: lanes are not split), as an Illumina sheet lets them be
             foreseen; a lane that has a file when the order arrives is not waited for.
+        aliases: Other file names that a foreseen one may turn out to have, by the foreseen one.
     """
 
     folder: str
@@ -52,6 +53,7 @@ class Request:
     candidates: tuple[str, ...] = ()
     pairs: tuple[Pair, ...] | None = None
     expected: Mapping[int | None, tuple[str, str]] = field(default_factory=dict)
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def named(self) -> tuple[str, ...] | None:
@@ -122,13 +124,20 @@ def names_at_arrival(request: Request, dropped: Sequence[Dropped], known: Collec
 
 
 def located(request: Request, names: Sequence[str], dropped: Sequence[Dropped]) -> tuple[str, ...]:
-    """Names with those of Illumina's software where they lie: it may write into a folder per project."""
+    """Names, those that were foreseen as they really are.
+
+    Illumina's software may write into a folder per project, and by the sample's id or its name.
+    """
     present = {file.name for file in dropped}
     foreseen = {name for mates in request.expected.values() for name in mates}
     below = {name.rpartition("/")[2]: name for name in sorted(request.candidates, reverse=True)}
-    return tuple(
-        below.get(name.rpartition("/")[2], name) if name in foreseen and name not in present else name for name in names
-    )
+
+    def find(name: str) -> str:
+        file_name = name.rpartition("/")[2]
+        found = (below[one] for one in (file_name, *request.aliases.get(file_name, ())) if one in below)
+        return next(found, name)
+
+    return tuple(find(name) if name in foreseen and name not in present else name for name in names)
 
 
 def left_out(request: Request, names: Sequence[str], dropped: Sequence[Dropped]) -> tuple[str, ...]:

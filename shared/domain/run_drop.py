@@ -72,6 +72,7 @@ def _request(
         candidates=candidates,
         pairs=_pairs(drop.folder, sample),
         expected=_expected(drop.folder, sample),
+        aliases=_aliases(sample),
     )
 
 
@@ -100,11 +101,25 @@ def _owners(sheet: Sheet, names: Collection[str]) -> Mapping[str, Collection[str
 
 def _expected(folder: str, sample: SheetSample) -> dict[int | None, tuple[str, str]]:
     """The names that Illumina's software gives, by lane: where the sheet tells the lanes, or that they are one file."""
-    if sample.pairs is not None:
-        return {}
+    return {lane: (f"{folder}/{r1}", f"{folder}/{r2}") for lane, (r1, r2) in _file_names(sample, sample.sample).items()}
+
+
+def _aliases(sample: SheetSample) -> dict[str, tuple[str, ...]]:
+    """bcl2fastq names files by the sample's name where the sheet has one, bcl-convert by its id."""
+    others = [_file_names(sample, stem) for stem in sample.file_stems if stem != sample.sample]
+    return {
+        name: tuple(other[lane][mate] for other in others)
+        for lane, mates in _file_names(sample, sample.sample).items()
+        for mate, name in enumerate(mates)
+    }
+
+
+def _file_names(sample: SheetSample, stem: str) -> dict[int | None, tuple[str, str]]:
+    """File names of R1 and R2 by lane (None: lanes are not split); none where the lanes are not known."""
     lanes: tuple[int | None, ...] = sample.lanes if sample.is_lane_split else (None,)
-    stem = f"{folder}/{sample.sample}_S{sample.number}"
-    middles = {lane: f"_L{lane:03d}" if lane is not None else "" for lane in lanes}
+    if sample.pairs is not None:
+        lanes = ()
+    middles = {lane: f"_S{sample.number}" + (f"_L{lane:03d}" if lane is not None else "") for lane in lanes}
     return {
         lane: (f"{stem}{middle}_R1_001.fastq.gz", f"{stem}{middle}_R2_001.fastq.gz") for lane, middle in middles.items()
     }

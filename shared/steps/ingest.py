@@ -163,12 +163,11 @@ def _concerns(request: Request, name: str) -> bool:
     """Whether a blob that was written can change anything for a sample."""
     if not is_fastq(name):
         return True
-    foreseen = (file for mates in request.expected.values() for file in mates)
-    return name in (request.named or request.candidates) or name in foreseen
+    return name in (request.named or request.candidates)
 
 
 def _refused(found: LandingFolder, refusal: Refusal) -> Drop:
-    files = tuple(file.name for file in found.files)
+    files = tuple(file.name for file in found.files) if refusal.sample == found.name else ()
     return Drop(refusal.sample, found.name, refused=refusal.message, refused_id=refusal.id, files=files)
 
 

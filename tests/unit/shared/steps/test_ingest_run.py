@@ -398,6 +398,34 @@ def test_files_in_a_folder_per_project_are_found(world: World) -> None:
     assert all(drop.plan for drop in look(world).values())
 
 
+def test_files_named_by_the_samples_name_are_found_before_and_after_the_sheet(world: World) -> None:
+    sheet = "[Data]\nLane,Sample_ID,Sample_Name\n1,NA1,Ann\n2,NA1,Ann\n"
+    put_template(world, **PATIENTS)
+
+    def put_lane(lane: int) -> None:
+        for mate in (1, 2):
+            put(world, f"{RUN}/Ann_S1_L00{lane}_R{mate}_001.fastq.gz", reads("NA1", lane, mate))
+
+    put_lane(1)
+    put(world, f"{RUN}/SampleSheet.csv", sheet)
+    assert look(world)["NA1"].missing == tuple(f"{RUN}/NA1_S1_L002_R{mate}_001.fastq.gz" for mate in (1, 2))
+    put_lane(2)
+    plan = look(world, about=f"{RUN}/Ann_S1_L002_R2_001.fastq.gz")["NA1"].plan
+    assert plan is not None
+    assert [group.platform_unit for group in plan.read_groups] == ["HXXX.1.ACGT", "HXXX.2.ACGT"]
+
+
+def test_a_run_without_lane_splitting_waits_for_one_pair_of_each_sample(world: World) -> None:
+    put_template(world, **PATIENTS)
+    sheet = "[BCLConvert_Settings]\nNoLaneSplitting,true\n[BCLConvert_Data]\nSample_ID\nNA1\nNA2\n"
+    put(world, f"{RUN}/SampleSheet.csv", sheet)
+    assert look(world)["NA2"].missing == tuple(f"{RUN}/NA2_S2_R{mate}_001.fastq.gz" for mate in (1, 2))
+    for mate in (1, 2):
+        put(world, f"{RUN}/NA2_S2_R{mate}_001.fastq.gz", reads("NA2", 1, mate))
+    look(world)
+    assert set(plans(world)) == {"NA2"}
+
+
 def test_a_file_that_may_be_of_two_samples_is_nobodys(world: World) -> None:
     put_template(world, patients={"X": "P1", "X_S1": "P2", "Y": "P3"})
     for mate in (1, 2):
