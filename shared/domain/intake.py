@@ -83,16 +83,30 @@ class Complete:
         pairs: The R1/R2 pairs.
         files: The files by name.
         received: When the last of them, or the order, came in.
+        archived: Names of those that lie in the archive tier.
     """
 
     pairs: tuple[Pair, ...]
     files: Mapping[str, InputFile]
     received: datetime
+    archived: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> tuple[tuple[InputFile, ...], ...]:
         """The files of each pair."""
         return tuple((self.files[pair.r1], self.files[pair.r2]) for pair in self.pairs)
+
+    def check_readable(self) -> None:
+        """Refuse files that must be read and cannot; those of an analysis that has begun may lie in the archive.
+
+        Raises:
+            PermanentError: Naming the first of them.
+        """
+        if self.archived:
+            raise PermanentError(
+                f"landing/{self.archived[0]} is in the archive tier and cannot be read. Rehydrate it to the hot or "
+                "cool tier (this takes hours), or upload it again; then upload the order again."
+            )
 
 
 def names_at_arrival(request: Request, dropped: Sequence[Dropped], known: Collection[str] = ()) -> tuple[str, ...]:
@@ -173,7 +187,7 @@ def inspect_drop(request: Request, names: Sequence[str], dropped: Sequence[Dropp
         dropped: What lies in the folder now.
 
     Raises:
-        PermanentError: For names outside the convention, archived files, or files given twice under two names.
+        PermanentError: For names outside the convention, or files given twice under two names.
     """
     if not names:
         return Waiting((), _nothing_there(request))
@@ -188,14 +202,9 @@ def inspect_drop(request: Request, names: Sequence[str], dropped: Sequence[Dropp
         return Waiting((), _nothing_there(request))
     files = {name: InputFile(name=name, size=present[name].size, content=present[name].content) for name in needed}
     _refuse_twins([files[name] for pair in pairing.pairs for name in (pair.r1, pair.r2)])
-    archived = [name for name in needed if present[name].tier == "archive"]
-    if archived:
-        raise PermanentError(
-            f"landing/{archived[0]} is in the archive tier and cannot be read. Rehydrate it to the hot or cool tier "
-            "(this takes hours), or upload it again; then upload the order again."
-        )
+    archived = tuple(name for name in needed if present[name].tier == "archive")
     received = max(request.arrived, *(present[name].modified for name in needed))
-    return Complete(pairing.pairs, files, received)
+    return Complete(pairing.pairs, files, received, archived)
 
 
 def _nothing_there(request: Request) -> str:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from shared.domain.reads import Origin
+from shared.errors import PermanentError
 from shared.formats.fastq_stream import FastqText
 
 HEAD_BYTES = 256 * 1024
@@ -19,6 +20,9 @@ before it has 128 KiB of text."""
 
 MAX_READS = 500
 """So many reads are asked for their index: each read tells its own, with errors of its own."""
+
+_MAX_TEXT = 2 * 1024**2
+"""Text bytes that are unpacked at most: 500 of the longest records, and no more of a gzip bomb."""
 
 _SAFE = r"[A-Za-z0-9_-]{1,40}"
 _CASAVA = re.compile(
@@ -53,7 +57,10 @@ def origin_of_head(head: bytes) -> Origin:
 
     What cannot be read tells nothing here: the split reads the whole file and names every fault.
     """
-    return origin_of(_titles(head))
+    try:
+        return origin_of(_titles(head))
+    except PermanentError:
+        return Origin()
 
 
 def origin_of(titles: Iterable[str]) -> Origin:
@@ -107,7 +114,9 @@ def _titles(head: bytes) -> Iterator[str]:
     """The `@` lines of the first whole records."""
     text = FastqText(io.BytesIO(head))
     rest = b""
-    while piece := text.read():
+    size = 0
+    while size < _MAX_TEXT and (piece := text.read()):
+        size += len(piece)
         *lines, rest = (rest + piece).split(b"\n")
         whole = len(lines) // 4 * 4
         for at in range(0, whole, 4):

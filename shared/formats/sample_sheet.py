@@ -8,7 +8,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 
-from shared.domain.fastq_names import is_fastq, is_inside, parse_fastq_name
+from shared.domain.fastq_names import NameKind, is_fastq, is_inside, parse_fastq_name
 from shared.domain.sheet import Field, Sheet, SheetFault, SheetPair, SheetSample
 from shared.errors import PermanentError
 from shared.formats.illumina_sheet import read_illumina
@@ -143,6 +143,8 @@ def _pair(row: Mapping[str, str]) -> SheetPair:
             raise PermanentError(
                 f"`{column}` names a file that its name calls R{parsed.mate}: the columns are swapped."
             )
+        if parsed is not None and parsed.kind is NameKind.LEFT_OUT:
+            raise PermanentError(f"`{column}` names index reads, or reads of no sample. Name the file of the reads.")
         names.append(name)
     return SheetPair(names[0], names[1], row.get("lane", ""))
 

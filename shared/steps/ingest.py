@@ -234,6 +234,7 @@ def _plan(request: Request, complete: Complete, services: Services, settings: Re
     frozen = services.blobs.find(naming.plan_blob(analysis))
     if frozen is not None:
         return Plan.model_validate_json(frozen)
+    complete.check_readable()
     return freeze_plan(
         order=request.order,
         received=complete.received,

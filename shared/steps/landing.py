@@ -182,7 +182,8 @@ def _without_order(folder: str, files: Sequence[Dropped]) -> str:
 def _without_template(folder: str, sheet: BlobFacts) -> str:
     return (
         f"{sheet.ref} is there, {naming.order_blob(folder)} is not. Upload an order.json with what the sheet does not "
-        "say of its samples (`patient_system`, `test`, `reference`), or with {} when its columns say all."
+        "say of its samples (`patient_system`, `test`, `reference`), or with {} when its columns say all; or the order "
+        "of one sample."
     )
 
 

@@ -96,7 +96,6 @@ def test_an_order_without_any_files_says_what_to_upload() -> None:
             [dropped(R1, content="md5:same"), dropped(R2, content="md5:same")],
             r"have the same content \(10 bytes\)\. One of them was uploaded under a wrong name",
         ),
-        ((R1, R2), [dropped(R1), dropped(R2, tier="archive")], r"L1_R2.* is in the archive tier.*Rehydrate it"),
     ],
 )
 def test_a_drop_that_can_never_work_is_refused_with_what_to_do(
@@ -191,3 +190,10 @@ def test_a_foreseen_file_is_found_in_the_folder_of_its_project() -> None:
     wanted = request(below, folder="run1", expected={1: (r1, r2)})
     names = names_at_arrival(wanted, [below])
     assert located(wanted, names, [below]) == (below.name, r2)
+
+
+def test_an_archived_file_cannot_be_read() -> None:
+    outcome = inspect_drop(request(), [R1, R2], [dropped(R1), dropped(R2, tier="archive")])
+    assert isinstance(outcome, Complete)
+    with pytest.raises(PermanentError, match=r"L1_R2.* is in the archive tier.*Rehydrate it"):
+        outcome.check_readable()

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.reads import Origin
+from shared.formats.fastq_stream import FastqText
 from shared.formats.read_names import HEAD_BYTES, MAX_READS, origin_of, origin_of_head
 
 CASAVA = "@A00123:8:HXXX:2:1101:{x}:1047 1:N:0:{index}"
@@ -85,6 +86,15 @@ def test_only_so_many_reads_are_looked_at() -> None:
 )
 def test_a_file_that_cannot_be_read_tells_nothing(head: bytes) -> None:
     assert origin_of_head(head) == Origin()
+
+
+def test_a_gzip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    head = gzip.compress(bytes(100_000_000))[:HEAD_BYTES]
+    sizes = []
+    read = FastqText.read
+    monkeypatch.setattr(FastqText, "read", lambda text: sizes.append(len(piece := read(text))) or piece)
+    assert origin_of_head(head) == Origin()
+    assert sum(sizes) <= 2.2 * 1024**2
 
 
 @given(head=st.binary(max_size=300))

@@ -123,6 +123,7 @@ def test_sex_is_read_in_the_words_in_use(word: str, sex: str | None) -> None:
         ("P1,XX,0,NA1,L1,a_1.bam,a_2.fq", "`fastq_1` does not end like a FASTQ file"),
         ("P1,XX,0,NA1,L1,a_R2.fq,a_R1.fq", "names a file that its name calls R2: the columns are swapped"),
         ("P1,XX,0,NA1,L1,a_1.fq,a_1.fq", "`fastq_2` names a file that its name calls R1"),
+        ("P1,XX,0,NA1,L1,a_I1_001.fastq.gz,a_I2_001.fastq.gz", "`fastq_1` names index reads"),
         ("P1,XX,0,NA1,L1,a.fq,a.fq", "it names a FASTQ file twice"),
         ("P1,XX,0,NA1,L1,a_1.fq,a_2.fq,more", "it has 8 values for 7 columns"),
     ],

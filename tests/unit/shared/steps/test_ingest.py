@@ -545,3 +545,15 @@ def test_an_analysis_that_was_never_planned_is_not_followed(world: World) -> Non
     plan = look(world).plan
     assert plan is not None
     assert plan.follows is None
+
+
+def test_files_that_were_archived_after_their_analysis_are_no_fault_and_those_archived_before_it_are(
+    world: World,
+) -> None:
+    drop_all(world, "L1")
+    drop_order(world.blobs, "L1")
+    plan = look(world).plan
+    world.blobs.set_tier(fastq_blob("L1", 1), "Archive")
+    assert look(world).plan == plan
+    drop_order(world.blobs, "L1", test={"code": "other", "display": "Other"})
+    assert "is in the archive tier and cannot be read" in look(world).refused
