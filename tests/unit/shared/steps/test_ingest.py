@@ -557,3 +557,28 @@ def test_files_that_were_archived_after_their_analysis_are_no_fault_and_those_ar
     assert look(world).plan == plan
     drop_order(world.blobs, "L1", test={"code": "other", "display": "Other"})
     assert "is in the archive tier and cannot be read" in look(world).refused
+
+
+@settings(deadline=None)
+@given(looks=st.sets(st.integers(0, 7)))
+def test_whenever_events_are_seen_each_upload_of_an_order_is_for_what_was_there(looks: set[int]) -> None:
+    world = new_world()
+    steps = [("L1", 1), ("L1", 2), ("order", 0), ("L2", 1), ("L2", 2), ("order", 0), ("L3", 2), ("L3", 1)]
+    begun: list[tuple[list[str], AnalysisId | None]] = []
+    ids: list[AnalysisId] = []
+    for number, (part, mate) in enumerate(steps):
+        if part == "order":
+            drop_order(world.blobs)
+        else:
+            drop_fastq(world.blobs, part, mate)
+        drop = look(world) if number in looks or number == len(steps) - 1 else None
+        if drop is not None and drop.plan is not None and drop.is_news:
+            begun.append(([group.id for group in drop.plan.read_groups], drop.plan.follows))
+            ids.append(drop.plan.analysis)
+    # The first upload of the order is seen only if somebody looks before the second one replaces it.
+    first_was_seen = bool(looks & {2, 3, 4})
+    expected: list[tuple[list[str], AnalysisId | None]] = [(["L1", "L2"], None)]
+    if first_was_seen:
+        expected = [(["L1"], None), (["L1", "L2"], ids[0])]
+    assert begun == expected
+    assert len(plans(world)) == len(expected)
