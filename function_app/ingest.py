@@ -1,4 +1,4 @@
-"""A blob landed: look whether its sample's drop is complete."""
+"""A blob landed: look whether a drop of its folder is complete."""
 
 import logging
 
@@ -19,8 +19,8 @@ blueprint = func.Blueprint()
 def ingest(message: func.QueueMessage) -> None:
     """Start an analysis when its files and its order are there."""
     event = parse_blob_created(message.get_body())
-    sample = naming.landing_sample(event.name) if event else None
-    if sample is None:
-        log.info("blob outside the folders of samples; ignored")
+    folder = naming.landing_folder(event.name) if event else None
+    if event is None or folder is None:
+        log.info("blob outside the folders of drops; ignored")
         return
-    bootstrap.reconciler().on_landing(sample)
+    bootstrap.reconciler().on_landing(folder, about=event.name)

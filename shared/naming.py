@@ -5,6 +5,7 @@ in a folder per analysis and end in ``.json``; data lies below ``data/`` and nev
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum, unique
 
@@ -54,14 +55,14 @@ class BlobRef:
 # --- landing -----------------------------------------------------------------------------------------------
 
 
-def order_blob(sample: str) -> BlobRef:
-    """The order of a sample."""
-    return BlobRef(Container.LANDING, f"{sample}/order.json")
+def order_blob(folder: str) -> BlobRef:
+    """The order of a sample's folder, or the orders' template of a run's."""
+    return BlobRef(Container.LANDING, f"{folder}/order.json")
 
 
-def landing_folder(sample: str) -> str:
-    """Prefix of all that was dropped for a sample."""
-    return f"{sample}/"
+def landing_prefix(folder: str) -> str:
+    """Prefix of all that was dropped into a folder."""
+    return f"{folder}/"
 
 
 def landing_blob(name: str) -> BlobRef:
@@ -69,10 +70,21 @@ def landing_blob(name: str) -> BlobRef:
     return BlobRef(Container.LANDING, name)
 
 
-def landing_sample(name: str) -> str | None:
-    """The sample whose folder a dropped blob lies in; None for a blob outside the convention."""
-    parts = name.split("/")
-    return parts[0] if len(parts) == 2 and all(parts) else None
+def landing_folder(name: str) -> str | None:
+    """The folder of a drop that a blob belongs to, however deep it lies; None for one that lies in no folder."""
+    folder, _, rest = name.partition("/")
+    return folder if folder and rest else None
+
+
+def sheet_blobs(folder: str) -> tuple[BlobRef, ...]:
+    """Where the sample sheet of a run's folder may lie: the names that people give it."""
+    return tuple(BlobRef(Container.LANDING, f"{folder}/{name}") for name in ("samplesheet.csv", "SampleSheet.csv"))
+
+
+def sheet_name(names: Iterable[str]) -> str | None:
+    """The sample sheet among the blob names of a folder: `samplesheet.csv`, else Illumina's `SampleSheet.csv`."""
+    found = [name for name in names if name.count("/") == 1 and name.lower().endswith("/samplesheet.csv")]
+    return min(found, key=lambda name: (not name.endswith("/samplesheet.csv"), name), default=None)
 
 
 # --- reference ---------------------------------------------------------------------------------------------
@@ -118,19 +130,34 @@ def parse_open_entry(name: str) -> AnalysisId:
     return AnalysisId(name.removeprefix(OPEN_PREFIX))
 
 
-def intake_folder(sample: str) -> str:
-    """Prefix of a sample's frozen file lists, one per upload of an order."""
-    return f"intake/{sample}/"
+def intake_prefix(folder: str, sample: str) -> str:
+    """Prefix of the frozen file lists of a sample's drop, one per upload of its order."""
+    return f"intake/{folder}/" if sample == folder else f"intake/{folder}/{sample}/"
 
 
-def intake_blob(sample: str, order_digest: str) -> BlobRef:
+def intake_blob(folder: str, sample: str, order_digest: str) -> BlobRef:
     """The files that an upload of an order is for, frozen when it was first seen; the digest tells uploads apart."""
-    return BlobRef(Container.WORK, f"{intake_folder(sample)}{order_digest}")
+    return BlobRef(Container.WORK, f"{intake_prefix(folder, sample)}{order_digest}")
 
 
-def intake_definition(sample: str, order_digest: str) -> BlobRef:
+def history_prefix(folder: str, sample: str) -> str:
+    """Prefix of the index of a sample's analyses that one landing folder gave."""
+    return f"history/{folder}/{sample}/"
+
+
+def history_entry(folder: str, sample: str, analysis: AnalysisId) -> BlobRef:
+    """An analysis that a landing folder gave."""
+    return BlobRef(Container.WORK, f"{history_prefix(folder, sample)}{analysis}")
+
+
+def parse_history_entry(name: str) -> AnalysisId:
+    """The analysis of a history entry's name."""
+    return AnalysisId(name.rpartition("/")[2])
+
+
+def intake_definition(folder: str, sample: str, order_digest: str) -> BlobRef:
     """The definition of the ordered test as it was when an upload of an order was first seen."""
-    return BlobRef(Container.WORK, f"intake-definitions/{sample}/{order_digest}")
+    return BlobRef(Container.WORK, f"intake-definitions/{folder}/{sample}/{order_digest}")
 
 
 # --- work: markers -----------------------------------------------------------------------------------------

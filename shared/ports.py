@@ -76,6 +76,17 @@ class BlobStore(Protocol):
         """
         ...
 
+    def head(self, ref: BlobRef, size: int, content: str) -> bytes:
+        """The first bytes of a blob, at most `size`, in one request.
+
+        Args:
+            content: As `BlobFacts.content`.
+
+        Raises:
+            TransientError: When the blob is another one by now, or gone: what was listed is no longer so.
+        """
+        ...
+
     def create(self, ref: BlobRef, data: bytes) -> bool:
         """Write a small blob if it is not there yet; whether this call made it."""
         ...

@@ -50,20 +50,22 @@ class Reconciler:
 
     # --- what triggers call --------------------------------------------------------------------------------
 
-    def on_landing(self, sample: str) -> Drop:
-        """Look at a sample's landing folder again."""
-        drop = ingest(
-            sample,
+    def on_landing(self, folder: str, about: str | None = None) -> tuple[Drop, ...]:
+        """Look at a landing folder again; `about` names the blob that was written, when only that is news."""
+        drops = ingest(
+            folder,
             self._services,
             self._settings.result_settings,
             self._settings.layout,
             tell_refusal=lambda refused: self._tell_failure(refused, "ingest"),
+            about=about,
         )
-        if drop.is_news and drop.plan is not None:
-            log.info("drop complete: analysis %s", drop.plan.analysis)
-        elif drop.is_news and drop.refused_id is not None:
-            log.warning("drop refused: %s: %s", drop.refused_id, drop.refused)
-        return drop
+        for drop in drops:
+            if drop.is_news and drop.plan is not None:
+                log.info("drop complete: analysis %s", drop.plan.analysis)
+            elif drop.is_news and drop.refused_id is not None:
+                log.warning("drop refused: %s: %s", drop.refused_id, drop.refused)
+        return drops
 
     def on_marker(self, ref: MarkerRef, *, is_last_try: bool = False) -> list[Action]:
         """Do what a marker's event is about; returns what was due.
@@ -100,20 +102,20 @@ class Reconciler:
             analysis = naming.parse_open_entry(entry.ref.name)
             with _logged(f"analysis {analysis}"):
                 self._reconcile_one(analysis, entry.ref)
-        for sample in sorted(self._recent_drops()):
-            with _logged(f"landing folder {sample}"):
-                self.on_landing(sample)
+        for folder in sorted(self._recent_drops()):
+            with _logged(f"landing folder {folder}"):
+                self.on_landing(folder)
         return count
 
     def _recent_drops(self) -> set[str]:
-        """Samples whose folder changed lately, from one listing; older drops have long had their events."""
+        """Folders that changed lately, from one listing; older drops have long had their events."""
         since = self._services.clock() - RECENT
         found = {
-            naming.landing_sample(facts.ref.name)
+            naming.landing_folder(facts.ref.name)
             for facts in self._services.blobs.list(Container.LANDING, "")
             if facts.modified >= since
         }
-        return {sample for sample in found if sample is not None}
+        return {folder for folder in found if folder is not None}
 
     # --- the timer's view ----------------------------------------------------------------------------------
 

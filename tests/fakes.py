@@ -51,6 +51,7 @@ class FakeBlobs:
 
     Attributes:
         events: Every blob written, in order: what BlobCreated events would tell.
+        heads: Every blob whose beginning was read, in order.
         kill_after: The process dies instead of making the write after this many; None never.
     """
 
@@ -61,6 +62,7 @@ class FakeBlobs:
         self._leases: set[BlobRef] = set()
         self._lock = threading.Lock()
         self.events: list[BlobRef] = []
+        self.heads: list[BlobRef] = []
         self.kill_after = kill_after
 
     def put(self, ref: BlobRef, data: bytes, *, modified: datetime | None = None, has_md5: bool = True) -> BlobFacts:
@@ -126,6 +128,13 @@ class FakeBlobs:
             raise PermanentError(f"{ref} was replaced after the analysis was planned.")
         changed = TransientError if content is None else PermanentError
         return io.BufferedReader(cast("Any", _FakeReader(self, facts, changed)), BLOCK_BYTES)
+
+    def head(self, ref: BlobRef, size: int, content: str) -> bytes:
+        stored = self._stored.get(ref)
+        if stored is None or stored.facts.content != content:
+            raise TransientError(f"{ref} has changed since its folder was listed. It is looked at again.")
+        self.heads.append(ref)
+        return stored.data[:size]
 
     def create(self, ref: BlobRef, data: bytes) -> bool:
         if ref in self._stored:

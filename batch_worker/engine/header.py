@@ -11,13 +11,14 @@ from shared.errors import PermanentError
 
 @dataclass(frozen=True, slots=True)
 class SamReadGroup:
-    """The fields of a SAM @RG line: ID, SM, LB, PL, PU."""
+    """The fields of a SAM @RG line: ID, SM, LB, PL, PU, and PM where the model is known."""
 
     id: str
     sample: str
     library: str
     platform: str
     platform_unit: str
+    model: str = ""
 
     def __post_init__(self) -> None:
         for name in ("id", "sample", "library", "platform", "platform_unit"):
@@ -30,7 +31,11 @@ class SamReadGroup:
 
     def line(self) -> str:
         """The @RG line, without a line end."""
-        return f"@RG\tID:{self.id}\tSM:{self.sample}\tLB:{self.library}\tPL:{self.platform}\tPU:{self.platform_unit}"
+        model = f"\tPM:{self.model}" if self.model else ""
+        return (
+            f"@RG\tID:{self.id}\tSM:{self.sample}\tLB:{self.library}\tPL:{self.platform}\tPU:{self.platform_unit}"
+            f"{model}"
+        )
 
 
 def aligner_program() -> str:
@@ -65,7 +70,8 @@ def parse_read_groups(text: str) -> tuple[SamReadGroup, ...]:
     for line in text.splitlines():
         if line.startswith("@RG\t"):
             fields = dict(field.split(":", 1) for field in line.split("\t")[1:])
-            groups.append(SamReadGroup(fields["ID"], fields["SM"], fields["LB"], fields["PL"], fields["PU"]))
+            model = fields.get("PM", "")
+            groups.append(SamReadGroup(fields["ID"], fields["SM"], fields["LB"], fields["PL"], fields["PU"], model))
     return tuple(groups)
 
 

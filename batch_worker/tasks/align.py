@@ -5,13 +5,13 @@ from pathlib import Path
 
 from batch_worker.checked_stream import checked_stream
 from batch_worker.engine.align import AlignedPart, align_chunk
-from batch_worker.engine.header import SamReadGroup
 from batch_worker.engine.shared_index import index_prefix
 from batch_worker.task import TaskContext
 from shared import naming
 from shared.domain.ledger import balance
 from shared.domain.markers import AlignedMarker, ChunkMarker, ShardPart
 from shared.domain.plan import Plan
+from shared.domain.reads import ReadGroup
 from shared.domain.reference import Role
 from shared.domain.work import ChunkKey
 from shared.steps.meter import Meter
@@ -21,6 +21,11 @@ from shared.steps.versions import engine_versions
 
 UPLOADS = 8
 """Parts uploaded at once: they are small, so the time goes into waiting."""
+
+
+def _sam_read_group(sample: str, group: ReadGroup) -> SamReadGroup:
+    """The @RG line's fields of a read group."""
+    return SamReadGroup(group.id, sample, group.library, group.platform, group.platform_unit, group.model)
 
 
 def align(plan: Plan, chunk: ChunkKey, context: TaskContext, scratch: Path) -> None:
@@ -52,7 +57,7 @@ def align(plan: Plan, chunk: ChunkKey, context: TaskContext, scratch: Path) -> N
         summary = align_chunk(
             reads,
             index_prefix=prefix,
-            read_group=SamReadGroup(group.id, plan.sample, group.library, "ILLUMINA", group.platform_unit),
+            read_group=_sam_read_group(plan.sample, group),
             shards=plan.shards,
             halo_bp=plan.settings.halo_bp,
             batch_pairs=plan.settings.batch_pairs,

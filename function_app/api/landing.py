@@ -13,7 +13,13 @@ blueprint = func.Blueprint()
 @blueprint.function_name("list-drops")
 @blueprint.route(route="landing", methods=["GET"])
 def list_landing(req: func.HttpRequest) -> func.HttpResponse:
-    """All sample folders; `?sample=` shows one."""
+    """All drops; `?folder=` shows those of one folder, `?sample=` those of one sample."""
     settings = app_settings()
-    drops = list_drops(bootstrap.services(), settings.result_settings, settings.layout, only=req.params.get("sample"))
+    drops = list_drops(
+        bootstrap.services(),
+        settings.result_settings,
+        settings.layout,
+        folder=req.params.get("folder"),
+        sample=req.params.get("sample"),
+    )
     return json_answer({"drops": drops})

@@ -27,18 +27,18 @@ class Lab:
         self._http = httpx.Client(timeout=60)
         self._api = endpoints.functions
 
-    def drop(self, sample: str, files: Sequence[Path]) -> None:
-        """Upload files into the sample's landing folder, in the given order."""
+    def drop(self, folder: str, files: Sequence[Path]) -> None:
+        """Upload files into a landing folder, a sample's or a run's, in the given order."""
         for path in files:
             with path.open("rb") as source:
                 md5 = hashlib.file_digest(source, "md5").digest()
             with path.open("rb") as source:
-                self._blobs.get_blob_client(Container.LANDING, f"{sample}/{path.name}").upload_blob(
+                self._blobs.get_blob_client(Container.LANDING, f"{folder}/{path.name}").upload_blob(
                     source, overwrite=True, content_settings=ContentSettings(content_md5=bytearray(md5))
                 )
 
     def drops(self, sample: str) -> dict[str, Any]:
-        """What the API says of the sample's folder."""
+        """What the API says of the sample's drop."""
         answer = self._http.get(f"{self._api}/landing", params={"sample": sample})
         answer.raise_for_status()
         drop: dict[str, Any] = answer.json()["drops"][0]

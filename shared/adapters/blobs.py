@@ -123,6 +123,25 @@ class AzureBlobs:
         replaced = TransientError if content is None else PermanentError
         return io.BufferedReader(cast("Any", _BlobReader(self._client(ref), ref, facts, replaced)), BLOCK_BYTES)
 
+    def head(self, ref: BlobRef, size: int, content: str) -> bytes:
+        """The first bytes of a blob, if it is still the one that was listed."""
+        with translated(f"read the beginning of {ref}"):
+            facts = self.facts(ref)
+            if facts is None or facts.content != content:
+                raise TransientError(f"{ref} has changed since its folder was listed. It is looked at again.")
+            if facts.size == 0:
+                return b""  # a range of an empty blob is an error to the service
+            try:
+                return (
+                    self._client(ref)
+                    .download_blob(
+                        0, min(size, facts.size), etag=facts.etag, match_condition=MatchConditions.IfNotModified
+                    )
+                    .readall()
+                )
+            except (ResourceModifiedError, ResourceNotFoundError) as error:
+                raise TransientError(f"{ref} was replaced while it was read. It is looked at again.") from error
+
     def create(self, ref: BlobRef, data: bytes) -> bool:
         """Write a small blob if it is not there yet; whether this call made it."""
         with translated(f"create {ref}"):

@@ -3,13 +3,14 @@
 import json
 from datetime import datetime
 from enum import StrEnum, unique
-from typing import Annotated, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
+from shared.domain.fastq_names import is_fastq, is_inside
 from shared.domain.ids import Document
 from shared.domain.karyotype import Sex
-from shared.domain.reads import SampleName, is_fastq
+from shared.domain.reads import SampleName
 from shared.domain.test_definition import BedName
 from shared.domain.thresholds import Limits
 from shared.errors import PermanentError
@@ -18,6 +19,9 @@ FhirId = Annotated[str, StringConstraints(pattern=r"^(Patient/)[A-Za-z0-9.-]{1,6
 BundleName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
 
 FingerprintName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.vcf(\.gz)?$")]
+
+
+OrderDocument = TypeVar("OrderDocument", bound=Document)
 
 
 @unique
@@ -34,6 +38,14 @@ class AlignmentFormat(StrEnum):
 
     BAM = "bam"
     CRAM = "cram"
+
+
+@unique
+class LateFiles(StrEnum):
+    """What happens when the files of an order change after its analysis has begun."""
+
+    NEW_ANALYSIS = "new-analysis"
+    REFUSE = "refuse"
 
 
 class Identifier(Document):
@@ -127,8 +139,8 @@ class Order(Document):
     files: Annotated[
         tuple[str, ...] | None,
         Field(
-            description="Names of the FASTQ files in the folder. When left out: every FASTQ in the folder when "
-            "the order arrives."
+            description="Names of the FASTQ files in the folder, those in a folder below it as `run1/NAME`. When left "
+            "out: every FASTQ that lies directly in the folder when the order arrives."
         ),
     ] = None
     requisition: Annotated[
@@ -150,6 +162,13 @@ class Order(Document):
         ),
     ] = None
     options: Options = Options()
+    late_files: Annotated[
+        LateFiles,
+        Field(
+            description="When a file is replaced, or the order is uploaded again for more files, after the analysis "
+            "has begun: a new analysis that follows the old one, or a refusal"
+        ),
+    ] = LateFiles.NEW_ANALYSIS
 
     @model_validator(mode="after")
     def _check_files(self) -> Self:
@@ -157,9 +176,9 @@ class Order(Document):
             if not self.files:
                 raise ValueError("`files` is empty: name at least one R1/R2 pair, or leave `files` out")
             for name in self.files:
-                if "/" in name or not is_fastq(name):
+                if not is_inside(name) or not is_fastq(name):
                     raise ValueError(
-                        f"`files` names '{name}': name FASTQ files of this folder, without a path, such as "
+                        f"`files` names '{name}': name FASTQ files of this folder, or of a folder below it, such as "
                         f"{self.sample}_S1_L001_R1_001.fastq.gz"
                     )
             if len(set(self.files)) != len(self.files):
@@ -168,14 +187,29 @@ class Order(Document):
 
 
 def parse_order(data: bytes, blob_name: str) -> Order:
-    """Read an order.
+    """Read the order of a sample's folder.
 
     Raises:
         PermanentError: Naming the blob, each field that is wrong, why, and where the schema is.
     """
     folder = blob_name.rpartition("/")[0]
+    order = validated(Order, read_json(data, blob_name), blob_name)
+    if order.sample != folder:
+        raise PermanentError(
+            f"landing/{blob_name} is an order for sample {order.sample} but lies in the folder {folder}. "
+            "Put it into the folder of its sample, or correct `sample`."
+        )
+    return order
+
+
+def read_json(data: bytes, blob_name: str) -> Any:
+    """The JSON value of a blob that is to be an order.
+
+    Raises:
+        PermanentError: Naming the blob and the place of the fault.
+    """
     try:
-        order = Order.model_validate(json.loads(data))
+        return json.loads(data)
     except UnicodeDecodeError as error:
         raise PermanentError(f"landing/{blob_name} is not UTF-8 text: {error.reason}. Save it as UTF-8.") from error
     except json.JSONDecodeError as error:
@@ -183,21 +217,28 @@ def parse_order(data: bytes, blob_name: str) -> Order:
             f"landing/{blob_name} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}. "
             "Correct it and upload it again; docs/order.schema.json describes it."
         ) from error
-    except ValidationError as error:
-        # Values are not repeated: an order holds patient references, and this message is logged.
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'order'}: {e['msg']}" for e in error.errors())
-        raise PermanentError(
-            f"landing/{blob_name} is not a valid order: {faults}. "
-            "Correct it and upload it again; docs/order.schema.json describes it."
-        ) from error
     except (RecursionError, ValueError) as error:  # ValueError: a number with thousands of digits
         why = "it is nested too deeply" if isinstance(error, RecursionError) else "it holds a number of too many digits"
         raise PermanentError(
             f"landing/{blob_name} is not JSON: {why}. Is it an order? docs/order.schema.json describes it."
         ) from error
-    if order.sample != folder:
+
+
+def validated(model: type[OrderDocument], value: Any, blob_name: str) -> OrderDocument:
+    """A JSON value as an order, or as a template of orders.
+
+    Raises:
+        PermanentError: Naming the blob, each field that is wrong, why, and where the schema is.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
         raise PermanentError(
-            f"landing/{blob_name} is an order for sample {order.sample} but lies in the folder {folder}. "
-            "Put it into the folder of its sample, or correct `sample`."
-        )
-    return order
+            f"landing/{blob_name} is not a valid order: {faults_of(error)}. "
+            "Correct it and upload it again; docs/order.schema.json describes it."
+        ) from error
+
+
+def faults_of(error: ValidationError) -> str:
+    """Each wrong field and why; values are not repeated: an order holds patient references, and this is logged."""
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'order'}: {e['msg']}" for e in error.errors())

@@ -1,6 +1,6 @@
 """The frozen plan of one analysis: what goes in, against what, with which settings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated, Self
@@ -11,7 +11,7 @@ from shared.domain.genome import Contig, Shard, cut_shards
 from shared.domain.ids import AnalysisId, Document, digest
 from shared.domain.karyotype import Karyotype, pseudo_autosomal_regions
 from shared.domain.order import Caller, Order
-from shared.domain.reads import ReadGroup
+from shared.domain.reads import InputFile, ReadGroup
 from shared.domain.reference import Assembly, ContigEntry, ReferenceManifest, Stretch
 from shared.domain.thresholds import Limit, Limits
 
@@ -119,6 +119,9 @@ class Plan(Document):
         targets: None for the whole genome.
         fingerprint: What the sample is compared with; None when nothing is known.
         limits: What the sample's quality figures must keep, by figure; `thresholds.DEFAULT_LIMITS` hold besides.
+        folder: Landing folder of the drop.
+        follows: The analysis of the same sample's same drop that this one was begun after, because a file was replaced,
+            a lane was added or the order was changed. Its report is the one that this one's replaces.
     """
 
     schema_version: Annotated[int, Field(ge=1, le=1)] = 1
@@ -134,6 +137,8 @@ class Plan(Document):
     fingerprint: Fingerprint | None = None
     limits: Annotated[Limits, Field(default_factory=dict)]
     results_version: int = RESULTS_VERSION
+    folder: str = ""
+    follows: AnalysisId | None = None
 
     @model_validator(mode="after")
     def _whole_batches(self) -> Self:
@@ -177,6 +182,41 @@ class Plan(Document):
         return next(group for group in self.read_groups if group.id == group_id)
 
 
+def analysis_id(
+    order: Order,
+    inputs: Iterable[tuple[InputFile, ...]],
+    manifest: ReferenceManifest,
+    settings: ResultSettings,
+    *,
+    targets: Targets | None = None,
+    limits: Mapping[str, Limit] = MappingProxyType({}),
+    fingerprint: str | None = None,
+) -> AnalysisId:
+    """The id of an analysis, from all that decides its results.
+
+    Args:
+        order: The order; what it says of files that come later decides no result.
+        inputs: The files of each read group.
+        manifest: Of the reference bundle.
+        settings: That change results.
+        targets: Of the order or its test.
+        limits: Of the test's definition; those of the order go before them.
+        fingerprint: Identifies the bytes of the VCF that the order names as `fingerprint`. What is found without being
+            asked for does not enter the id: the same drop stays the same analysis.
+    """
+    deciding = {
+        "order": order.model_dump(mode="json", exclude={"late_files"}),
+        "files": sorted([[file.name, file.size, file.content] for file in files] for files in inputs),
+        "reference": manifest.sha256,
+        "settings": settings.model_dump(mode="json"),
+        "targets": targets.sha256 if targets else None,
+        "limits": {name: limit.model_dump(mode="json") for name, limit in {**limits, **order.qc}.items()},
+        "fingerprint": fingerprint,
+        "results_version": RESULTS_VERSION,
+    }
+    return AnalysisId(digest(deciding)[:24])
+
+
 def freeze_plan(
     order: Order,
     received: datetime,
@@ -188,6 +228,8 @@ def freeze_plan(
     targets: Targets | None = None,
     limits: Mapping[str, Limit] = MappingProxyType({}),
     fingerprint: str | None = None,
+    folder: str = "",
+    follows: AnalysisId | None = None,
 ) -> Plan:
     """Freeze a plan; the same inputs give the same id, whatever the layout and the time.
 
@@ -200,22 +242,15 @@ def freeze_plan(
         layout: Changes neither.
         targets: Of the order or its test; None for the whole genome.
         limits: Of the test's definition; those of the order go before them.
-        fingerprint: Identifies the bytes of the VCF that the order names as `fingerprint`. What is found without being
-            asked for does not enter the id: the same drop stays the same analysis.
+        fingerprint: As for `analysis_id`.
+        folder: Landing folder of the drop; the sample's own when left out.
+        follows: See `Plan`.
     """
-    in_force = {**limits, **order.qc}
-    deciding = {
-        "order": order.model_dump(mode="json"),
-        "files": [[file.name, file.size, file.content] for group in read_groups for file in (group.r1, group.r2)],
-        "reference": manifest.sha256,
-        "settings": settings.model_dump(mode="json"),
-        "targets": targets.sha256 if targets else None,
-        "limits": {name: limit.model_dump(mode="json") for name, limit in in_force.items()},
-        "fingerprint": fingerprint,
-        "results_version": RESULTS_VERSION,
-    }
+    inputs = (group.files for group in read_groups)
     return Plan(
-        analysis=AnalysisId(digest(deciding)[:24]),
+        analysis=analysis_id(
+            order, inputs, manifest, settings, targets=targets, limits=limits, fingerprint=fingerprint
+        ),
         sample=order.sample,
         order=order,
         received=received,
@@ -224,5 +259,7 @@ def freeze_plan(
         settings=settings,
         layout=layout,
         targets=targets,
-        limits=in_force,
+        limits={**limits, **order.qc},
+        folder=folder or order.sample,
+        follows=follows,
     )

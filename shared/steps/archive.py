@@ -23,7 +23,7 @@ def archive(plan: Plan, services: Services, tier: str) -> None:
     meter = Meter(services.clock)
     tiered = 0
     for group in plan.read_groups:
-        for file in (group.r1, group.r2):
+        for file in group.files:
             ref = naming.landing_blob(file.name)
             facts = services.blobs.facts(ref)
             if facts is not None and facts.content == file.content and facts.tier not in {tier.lower(), "archive"}:

@@ -2,11 +2,10 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
 from shared import naming
-from shared.domain.order import Order
+from shared.domain.intake import Request, Waiting
 from shared.domain.plan import Fingerprint, Plan
 from shared.domain.work import Stage
 from shared.errors import PermanentError
@@ -18,18 +17,18 @@ MAX_BYTES = 64 * 1024**2
 """A VCF of an array of two million sites has a third of this, compressed."""
 
 
-def named_fingerprint(order: Order, listing: Iterable[BlobFacts]) -> BlobFacts | str | None:
-    """The VCF that the order names, one sentence when it is waited for, None when the order names none.
+def named_fingerprint(request: Request, blobs: BlobStore) -> BlobFacts | Waiting | None:
+    """The VCF that the order names; None when it names none.
 
     Raises:
         PermanentError: When it is far too large.
     """
-    if order.fingerprint is None:
+    if request.order.fingerprint is None:
         return None
-    ref = naming.landing_blob(f"{naming.landing_folder(order.sample)}{order.fingerprint}")
-    found = next((facts for facts in listing if facts.ref == ref), None)
+    ref = naming.landing_blob(f"{request.folder}/{request.order.fingerprint}")
+    found = blobs.facts(ref)
     if found is None:
-        return f"The fingerprint {ref} that the order names is not there."
+        return Waiting((ref.name,), f"The fingerprint {ref} that the order names is not there.")
     if found.size > MAX_BYTES:
         raise PermanentError(
             f"{ref} has {found.size:,} bytes; a fingerprint has at most {MAX_BYTES:,}. Upload the genotypes of common "

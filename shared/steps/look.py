@@ -41,6 +41,18 @@ def read_plan(analysis: AnalysisId, blobs: BlobStore) -> Plan:
     return Plan.model_validate_json(blobs.read(naming.plan_blob(analysis)))
 
 
+def followed(plan: Plan, blobs: BlobStore) -> Iterator[Plan]:
+    """The analyses that an analysis follows, the latest first.
+
+    The latest may have failed before it had a report; the report to replace is then that of one before it.
+    """
+    seen = {plan.analysis}
+    while plan.follows is not None and plan.follows not in seen:
+        seen.add(plan.follows)
+        plan = read_plan(plan.follows, blobs)
+        yield plan
+
+
 def read_facts(plan: Plan, blobs: BlobStore, tasks: TaskRunner | None = None) -> Facts:
     """What has happened to an analysis.
 

@@ -14,10 +14,10 @@ from shared.domain.plan import Layout, Plan, ResultSettings
 from shared.domain.progress import progress_of
 from shared.domain.wording import describe_missed
 from shared.domain.work import Stage
-from shared.errors import PipelineError
+from shared.errors import PipelineError, TransientError
 from shared.naming import Container
 from shared.ports import BlobStore, Services
-from shared.steps.ingest import look_at_drop
+from shared.steps.ingest import Drop, look_at_folder
 from shared.steps.look import analyses, read_facts
 
 
@@ -56,6 +56,8 @@ def analysis_status(analysis: str, blobs: BlobStore) -> dict[str, Any] | None:
         **_summary(plan, facts),
         "test": plan.order.test.display,
         "reference": plan.reference.name,
+        "folder": plan.folder or plan.sample,
+        "follows": plan.follows,
         "read_groups": [group.id for group in plan.read_groups],
         "attempts_failed": [
             {"work": record.work, "attempt": record.attempt, "kind": record.kind, "message": record.message}
@@ -101,25 +103,48 @@ def _summary(plan: Plan, facts: Facts) -> dict[str, Any]:
 
 
 def list_drops(
-    services: Services, settings: ResultSettings, layout: Layout, only: str | None = None
+    services: Services,
+    settings: ResultSettings,
+    layout: Layout,
+    *,
+    folder: str | None = None,
+    sample: str | None = None,
 ) -> list[dict[str, Any]]:
-    """The sample folders of landing: complete, waiting for what, or refused why."""
-    folders = [f"{only}/"] if only else services.blobs.folders(Container.LANDING, "")
-    drops = []
-    for folder in folders:
-        drop = look_at_drop(folder.rstrip("/"), services, settings, layout)
-        state = "complete" if drop.plan else "refused" if drop.refused else "waiting"
-        drops.append(
-            {
-                "sample": drop.sample,
-                "state": state,
-                "analysis": drop.plan.analysis if drop.plan else None,
-                "reason": drop.waiting or drop.refused,
-                "missing": list(drop.missing),
-                "files": list(drop.files),
-            }
-        )
-    return drops
+    """The drops of landing, one per sample: complete, waiting for what, or refused why.
+
+    Args:
+        services: The outside world.
+        settings: For the ids of analyses.
+        layout: For the plans.
+        folder: Only those of this folder.
+        sample: Only those of this sample; where it has a folder of its own, only this folder is looked at.
+    """
+    if folder is None and sample is not None and any(services.blobs.list(Container.LANDING, f"{sample}/")):
+        folder = sample
+    folders = [f"{folder}/"] if folder else services.blobs.folders(Container.LANDING, "")
+    found = (drop for name in folders for drop in _look_at(name.rstrip("/"), services, settings, layout))
+    return [_drop_status(drop) for drop in found if sample is None or drop.sample == sample]
+
+
+def _look_at(folder: str, services: Services, settings: ResultSettings, layout: Layout) -> tuple[Drop, ...]:
+    try:
+        return look_at_folder(folder, services, settings, layout)
+    except TransientError as error:  # a file is being replaced just now: it must not hide the others
+        return (Drop(folder, folder, waiting=str(error)),)
+
+
+def _drop_status(drop: Drop) -> dict[str, Any]:
+    return {
+        "sample": drop.sample,
+        "folder": drop.folder,
+        "state": "complete" if drop.plan else "refused" if drop.refused else "waiting",
+        "analysis": drop.plan.analysis if drop.plan else None,
+        "follows": drop.plan.follows if drop.plan else None,
+        "reason": drop.waiting or drop.refused,
+        "missing": list(drop.missing),
+        "files": list(drop.files),
+        "notes": list(drop.notes),
+    }
 
 
 def check_services(services: Services) -> dict[str, str]:

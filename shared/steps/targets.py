@@ -8,9 +8,8 @@ from pydantic import ValidationError
 
 from shared import naming
 from shared.domain.genome import Contig
-from shared.domain.intake import Waiting
+from shared.domain.intake import Request, Waiting
 from shared.domain.intervals import Intervals, length_bp, merged, widened
-from shared.domain.order import Order
 from shared.domain.plan import Plan, Targets
 from shared.domain.test_definition import DEFAULT_PADDING_BP, TestDefinition
 from shared.errors import PermanentError, TransientError
@@ -39,22 +38,21 @@ class FrozenTargets:
         blobs.create(naming.targets_data(plan.analysis), self.bed)
 
 
-def read_definition(order: Order, upload: str, blobs: BlobStore, *, freeze: bool) -> TestDefinition | None:
+def read_definition(request: Request, blobs: BlobStore, *, freeze: bool) -> TestDefinition | None:
     """The definition of the ordered test as it was when this upload of the order was first seen; None without one.
 
     Args:
-        order: The order.
-        upload: Digest that tells uploads of orders apart.
+        request: The order in its landing folder.
         blobs: Where definitions lie.
         freeze: Write down which definition holds, so that a later one does not make another analysis of the same drop.
 
     Raises:
         PermanentError: When the definition cannot be read.
     """
-    code = order.test.code
+    code = request.order.test.code
     if not _DEFINED_CODE.fullmatch(code):
         return None
-    pinned = naming.intake_definition(order.sample, upload)
+    pinned = naming.intake_definition(request.folder, request.order.sample, request.upload)
     data = blobs.find(pinned)
     if data is None:
         data = blobs.find(naming.definition_blob(code)) or _NO_DEFINITION
@@ -80,18 +78,19 @@ def read_definition(order: Order, upload: str, blobs: BlobStore, *, freeze: bool
 
 
 def find_targets(
-    order: Order, definition: TestDefinition | None, contigs: tuple[Contig, ...], blobs: BlobStore
+    request: Request, definition: TestDefinition | None, contigs: tuple[Contig, ...], blobs: BlobStore
 ) -> FrozenTargets | Waiting | None:
     """The targets of an order: its own, else those of its test; None for the whole genome.
 
     Raises:
         PermanentError: When the BED is wrong, or the definition names one that is not there.
     """
+    order = request.order
     padding = order.options.padding_bp
     if padding is None:
         padding = definition.padding_bp if definition else DEFAULT_PADDING_BP
     if order.options.targets is not None:
-        ref = naming.landing_blob(f"{order.sample}/{order.options.targets}")
+        ref = naming.landing_blob(f"{request.folder}/{order.options.targets}")
         if blobs.facts(ref) is None:
             return Waiting((ref.name,), f"The order names targets that are missing: {order.options.targets}.")
         return _frozen(ref, padding, contigs, blobs)

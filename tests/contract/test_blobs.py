@@ -245,6 +245,18 @@ def test_a_blob_that_was_replaced_since_is_not_opened(blobs: BlobStore, home: st
         blobs.open(at(home, "a"), facts.content)
 
 
+def test_the_head_of_a_blob_is_read_if_it_is_the_one_that_was_listed(blobs: BlobStore, home: str) -> None:
+    for data in (BIG, b"short", b""):
+        write(blobs, at(home, "a"), data)
+        (facts,) = blobs.list(Container.WORK, home)
+        assert blobs.head(facts.ref, 1000, facts.content) == data[:1000]
+        write(blobs, at(home, "a"), b"another one")
+        with pytest.raises(TransientError, match="has changed since its folder was listed"):
+            blobs.head(facts.ref, 1000, facts.content)
+    with pytest.raises(TransientError, match="has changed"):
+        blobs.head(at(home, "none"), 1000, facts.content)
+
+
 @pytest.mark.parametrize(
     ("is_pinned", "error"),
     [

@@ -4,8 +4,11 @@ import argparse
 import json
 from pathlib import Path
 
+from pydantic.json_schema import models_json_schema
+
 from infra.local.part import ROOT
 from shared.domain.order import Order
+from shared.domain.order_template import OrderTemplate
 
 TARGET = ROOT / "docs" / "order.schema.json"
 
@@ -16,8 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def schema_text() -> str:
-    """The schema's text as it lies in docs."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Order.model_json_schema()}
+    """The schema's text as it lies in docs: an order of one sample, or the template of a run's orders."""
+    refs, definitions = models_json_schema([(model, "validation") for model in (Order, OrderTemplate)])
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "order.json",
+        "anyOf": [refs[model, "validation"] for model in (Order, OrderTemplate)],
+        **definitions,
+    }
     return json.dumps(schema, indent=2) + "\n"
 
 

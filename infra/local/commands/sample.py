@@ -13,9 +13,10 @@ from infra.local.job import SampleJob, prepare_bundle, run_job, shown, tell
 from infra.local.part import STATE
 from infra.local.sizing import settings_for
 from infra.local.stack import StackOptions, open_stack
+from shared.domain.fastq_names import is_fastq, parse_fastq_name
 from shared.domain.ids import canonical_json
 from shared.domain.order import Order, parse_order
-from shared.domain.reads import FASTQ_NAME, is_fastq, pair_up
+from shared.domain.reads import pair_up
 from shared.domain.reference import Assembly
 from shared.errors import PermanentError
 
@@ -85,8 +86,9 @@ def _fastqs(folder: Path) -> tuple[Path, ...]:
     if not found:
         raise PermanentError(f"{folder} holds no FASTQ files (*.fastq.gz, *.fq.gz, *.fastq, *.fq).")
     # Asked here, not of the chain: a mate from an earlier drop of this sample would still lie in its landing folder.
-    missing = pair_up("", [path.name for path in found]).missing
-    if missing:
+    pairing = pair_up("", [path.name for path in found])
+    found = tuple(path for path in found if path.name not in pairing.left_out)
+    if missing := pairing.missing:
         raise PermanentError(f"{folder} lacks {', '.join(missing)}. Every R1 needs its R2, and the other way round.")
     return found
 
@@ -142,13 +144,13 @@ def _sample_of(fastqs: tuple[Path, ...]) -> str:
     """The sample name that all FASTQ names begin with."""
     names = set()
     for path in fastqs:
-        match = FASTQ_NAME.match(path.name)
-        if match is None:
+        parsed = parse_fastq_name(path.name)
+        if parsed is None:
             raise PermanentError(
                 f"{path} follows no known naming of FASTQ pairs. Name the files SAMPLE_S1_L001_R1_001.fastq.gz and "
                 "..._R2_001.fastq.gz, or SAMPLE_R1.fastq.gz and SAMPLE_R2.fastq.gz."
             )
-        names.add(_SAMPLE_NUMBER_AND_LANE.sub("", match["stem"]))
+        names.add(_SAMPLE_NUMBER_AND_LANE.sub("", parsed.stem))
     if len(names) != 1:
         raise PermanentError(
             f"The folder holds FASTQ files of {len(names)} samples ({', '.join(sorted(names))}). Give a folder with "

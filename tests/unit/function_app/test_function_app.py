@@ -21,7 +21,7 @@ from shared.formats.events import BlobCreated, blob_created_event, hint_event
 from shared.naming import BlobRef, Container, MarkerRef, Queue
 from shared.settings import QUEUE_MAX_TRIES
 from tests.drops import SAMPLE, app_settings, drop_fastq, drop_order, install_bundle, open_analysis
-from tests.factories import make_plan
+from tests.factories import make_order, make_plan
 from tests.fakes import World
 
 ROOT = Path(__file__).parents[3]
@@ -86,9 +86,16 @@ print(json.dumps({"loaded": loaded, "functions": names}, default=str))
 
 
 def test_the_app_is_indexed_with_every_function_of_the_chain(fresh: dict[str, Any]) -> None:
-    assert {*QUEUE_FUNCTIONS, "ingest", "reconcile", "list-analyses", "get-analysis", "list-drops", "health"} <= set(
-        fresh["functions"]
-    )
+    assert {
+        *QUEUE_FUNCTIONS,
+        "ingest",
+        "reconcile",
+        "list-analyses",
+        "get-analysis",
+        "list-drops",
+        "post-order",
+        "health",
+    } <= set(fresh["functions"])
     assert len(fresh["functions"]) >= 13
 
 
@@ -125,7 +132,7 @@ class Calls:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.markers: list[tuple[MarkerRef, bool]] = []
-        self.samples: list[str] = []
+        self.landed: list[tuple[str, str | None]] = []
         self.times = 0
         self._error = error
 
@@ -135,8 +142,8 @@ class Calls:
             raise self._error
         return []
 
-    def on_landing(self, sample: str) -> None:
-        self.samples.append(sample)
+    def on_landing(self, folder: str, about: str | None = None) -> None:
+        self.landed.append((folder, about))
         if self._error:
             raise self._error
 
@@ -226,7 +233,7 @@ def test_a_dropped_blob_is_handed_over_by_its_folder(calls: Calls) -> None:
     ingest(Message(created(naming.order_blob(SAMPLE))))
     ingest(Message(created(naming.landing_blob("loose.fastq.gz"))))
     ingest(Message(created(naming.landing_blob("a/b/c.fastq.gz"))))
-    assert calls.samples == [SAMPLE]
+    assert calls.landed == [(SAMPLE, f"{SAMPLE}/order.json"), ("a", "a/b/c.fastq.gz")]
 
 
 def test_the_timer_looks_at_everything(calls: Calls) -> None:
@@ -327,3 +334,32 @@ def test_health_is_503_with_the_reason_when_a_service_is_away(world: World) -> N
     status, body = get("health")
     assert status == 503
     assert "fhir" in body["faults"]
+
+
+def post_order(body: bytes, **params: str) -> tuple[int, Any]:
+    request = func.HttpRequest("POST", "/api/orders", params=params, body=body)
+    answer = user_function("post-order")(request)
+    return answer.status_code, json.loads(answer.get_body())
+
+
+def test_an_order_over_http_is_created_once_and_conflicts_with_another(world: World) -> None:
+    install_bundle(world.blobs)
+    order = make_order()
+    status, body = post_order(order.to_json())
+    assert (status, body["state"], body["order"]) == (201, "created", f"landing/{SAMPLE}/order.json")
+    assert "P1" not in str(body)  # the patient stays in the order
+    assert post_order(json.dumps(json.loads(order.to_json())).encode())[0] == 200
+    other = make_order(test={"code": "x", "display": "X"}).to_json()
+    status, body = post_order(other)
+    assert (status, body["status"]) == (409, 409)
+    assert "?replace=true" in body["detail"]
+    assert post_order(other, replace="true") == (200, post_order(other)[1] | {"state": "replaced"})
+    assert world.blobs.read(naming.order_blob(SAMPLE)) == other
+
+
+def test_an_order_over_http_that_is_not_valid_is_422_with_the_field(world: World) -> None:
+    install_bundle(world.blobs)
+    status, body = post_order(b'{"sample": "NA1"}')
+    assert (status, body["title"]) == (422, "The order is not valid")
+    assert "landing/NA1/order.json is not a valid order: patient: Field required" in body["detail"]
+    assert world.blobs.names(Container.LANDING) == []

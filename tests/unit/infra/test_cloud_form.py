@@ -166,7 +166,12 @@ def test_the_work_lifecycle_reaches_all_data_and_neither_a_marker_nor_an_index()
     chunk = ChunkKey("L1", 0)
     for data in (chunk_data(analysis, chunk), aligned_part(analysis, chunk, 0), called_data(analysis, 0, "bam")):
         assert reached(data)
-    for kept in (plan_blob(analysis), open_entry(analysis), intake_blob("abc", "0" * 24), called_marker(analysis, 0)):
+    for kept in (
+        plan_blob(analysis),
+        open_entry(analysis),
+        intake_blob("abc", "abc", "0" * 24),
+        called_marker(analysis, 0),
+    ):
         assert not reached(kept)
 
 

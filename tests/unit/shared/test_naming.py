@@ -97,7 +97,8 @@ def test_the_failure_of_the_first_round_has_the_name_of_its_stage() -> None:
         naming.called_data(ANALYSIS, 3, "vcf.gz"),
         naming.open_entry(ANALYSIS),
         naming.claim_blob(ANALYSIS, CallWork(1)),
-        naming.intake_blob("NA1", "ab"),
+        naming.intake_blob("NA1", "NA1", "ab"),
+        naming.history_entry("run1", "NA1", ANALYSIS),
         naming.result_blob("gathered", ANALYSIS, naming.Result.QC),
         naming.order_blob("NA1"),
     ],
@@ -111,14 +112,14 @@ def test_the_job_id_of_an_analysis_is_a_batch_id() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "sample"),
+    ("name", "folder"),
     [
         ("NA1/NA1_R1.fastq.gz", "NA1"),
         ("NA1/order.json", "NA1"),
         ("loose.fastq.gz", None),  # in no folder
-        ("NA1/deeper/a.fastq.gz", None),  # one level only
+        ("run1/project/a.fastq.gz", "run1"),  # however deep
         ("/a.fastq.gz", None),
     ],
 )
-def test_a_dropped_blob_belongs_to_the_folder_it_lies_in(name: str, sample: str | None) -> None:
-    assert naming.landing_sample(name) == sample
+def test_a_dropped_blob_belongs_to_the_folder_it_lies_in(name: str, folder: str | None) -> None:
+    assert naming.landing_folder(name) == folder

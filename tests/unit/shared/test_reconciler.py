@@ -438,7 +438,8 @@ def test_an_index_entry_without_a_plan_is_ingested_again(world: World) -> None:
     for mate in (1, 2):
         drop_fastq(world.blobs, "L1", mate)
     drop_order(world.blobs, "L1")
-    plan = reconciler(world).on_landing(SAMPLE).plan
+    (drop,) = reconciler(world).on_landing(SAMPLE)
+    plan = drop.plan
     assert plan is not None
     world.blobs.remove(naming.plan_blob(plan.analysis))
     reconciler(world).reconcile()

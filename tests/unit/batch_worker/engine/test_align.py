@@ -136,3 +136,6 @@ def test_read_groups_survive_the_header():
         "@SQ\tSN:1\tLN:10", "@RG\tID:L1\tSM:NA1\tLB:lib1\tPL:ILLUMINA\tPU:F1.L1", "@PG\tID:x",
     ]  # fmt: skip
     assert parse_read_groups(text) == (GROUP,)
+    known = SamReadGroup("L1", "NA1", "lib1", "ILLUMINA", "HX.1.ACGT+TTGA", "NovaSeq 6000")
+    assert known.line().endswith("\tPU:HX.1.ACGT+TTGA\tPM:NovaSeq 6000")
+    assert parse_read_groups(header_text([Contig("1", 10)], [known], [])) == (known,)

@@ -234,7 +234,7 @@ def test_the_order_is_one_that_the_chain_accepts_and_the_files_pair_up(data: Dem
     assert order.patient.identifier is not None
     assert json.loads(data.order.read_bytes())["sample"] == SAMPLE
     pairing = pair_up(SAMPLE, [f"{SAMPLE}/{path.name}" for path in data.fastqs])
-    assert [group for group, _, _ in pairing.pairs] == ["S1_L001", "S1_L002"]
+    assert [pair.label for pair in pairing.pairs] == ["S1_L001", "S1_L002"]
     assert (pairing.missing, pairing.unreadable) == ((), ())
     assert data.order.parent == data.fastqs[0].parent
 

@@ -63,7 +63,9 @@ def test_a_full_order_is_read_back_from_its_own_json() -> None:
         ({"patient": {"reference": "Patient/1", "identifier": {"system": "a", "value": "b"}}}, "give either"),
         ({"patient": {"reference": "Practitioner/1"}}, "patient.reference: String should match pattern"),
         ({"files": []}, "`files` is empty: name at least one R1/R2 pair"),
-        ({"files": ["x/NA00001_R1.fastq.gz"]}, "without a path, such as NA00001_S1_L001_R1_001.fastq.gz"),
+        ({"files": ["../x/NA00001_R1.fastq.gz"]}, "or of a folder below it, such as NA00001_S1_L001_R1_001.fastq.gz"),
+        ({"files": ["/NA00001_R1.fastq.gz"]}, "name FASTQ files of this folder"),
+        ({"files": ["https://x/NA00001_R1.fastq.gz"]}, "name FASTQ files of this folder"),
         ({"files": ["NA00001.bam"]}, "`files` names 'NA00001.bam'"),
         ({"files": ["a_R1.fq", "a_R1.fq"]}, "`files` names a file twice"),
         ({"options": {"caller": "freebayes"}}, "options.caller: Input should be 'bcftools' or 'gatk'"),
@@ -173,5 +175,8 @@ def test_the_schema_takes_what_the_code_takes_and_refuses_a_misspelt_field() -> 
     validator.check_schema(validator.schema)
     validator.validate(order_json())
     validator.validate(make_order(files=("NA00001_R1.fastq.gz",)).model_dump(mode="json"))
+    template = {"patient_system": "urn:x", "test": {"code": "wes", "display": "Exome"}, "reference": "demo"}
+    validator.validate(template)
+    assert not validator.is_valid({**template, "files": ["a_R1.fq"]})
     for wrong in ({"refrence": "x"}, {"sample": "../x"}, {"files": "a_R1.fq"}):
         assert not validator.is_valid(order_json(**wrong))

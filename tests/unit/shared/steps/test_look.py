@@ -13,7 +13,7 @@ from shared.domain.work import AlignWork, CallWork, ChunkKey, SplitWork, Stage
 from shared.errors import PermanentError
 from shared.naming import BlobRef, Container
 from shared.ports import TaskReport, TaskRequest
-from shared.steps.look import analyses, read_aligned, read_called, read_chunks, read_facts, read_plan
+from shared.steps.look import analyses, followed, read_aligned, read_called, read_chunks, read_facts, read_plan
 from tests.drops import file_aligned, open_analysis
 from tests.factories import NOON, make_failure, make_plan
 from tests.fakes import FakeTasks, World
@@ -123,7 +123,7 @@ def test_an_analysis_without_a_plan_is_an_error(world: World) -> None:
 def test_all_analyses_are_listed_and_no_index_is_taken_for_one(world: World) -> None:
     other = make_plan(content="b")
     open_analysis(world, other)
-    put(world, naming.intake_blob("NA00001", "0" * 24), naming.chunk_data(PLAN.analysis, C("L1", 0)))
+    put(world, naming.intake_blob("NA00001", "NA00001", "0" * 24), naming.chunk_data(PLAN.analysis, C("L1", 0)))
     assert list(analyses(world.blobs)) == sorted([PLAN.analysis, other.analysis])
 
 
@@ -148,3 +148,13 @@ def test_markers_are_read_back_by_their_keys(world: World) -> None:
     }
     assert {shard: marker.records for shard, marker in read_called(PLAN, blobs).items()} == {n: n for n in range(40)}
     assert blobs.names(Container.RESULTS) == []
+
+
+def test_the_analyses_that_one_follows_are_told_from_the_latest_on(world: World) -> None:
+    first, second, third = (make_plan(content=content) for content in "abc")
+    second = second.model_copy(update={"follows": first.analysis})
+    third = third.model_copy(update={"follows": second.analysis})
+    for plan in (first, second):
+        world.blobs.put(naming.plan_blob(plan.analysis), plan.to_json())
+    assert [plan.analysis for plan in followed(third, world.blobs)] == [second.analysis, first.analysis]
+    assert list(followed(first, world.blobs)) == []

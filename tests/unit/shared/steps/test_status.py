@@ -67,6 +67,7 @@ def test_one_analysis_tells_its_failures_and_results_and_is_json(world: World) -
     assert status["attempts_failed"] == [{"work": "split-L1", "attempt": 0, "kind": "transient", "message": "it broke"}]
     assert status["results"] == [f"results/{SAMPLE}/{PLAN.analysis}/failed.json"]
     assert status["read_groups"] == ["L1", "L2"]
+    assert (status["folder"], status["follows"]) == (SAMPLE, None)
     assert json.loads(json.dumps(status)) == status
     assert "P1" not in json.dumps(status)  # the patient stays in the order
 
@@ -113,7 +114,7 @@ def test_drops_are_complete_waiting_or_refused_with_the_reason(world: World) -> 
     assert drops["A"]["analysis"]
     assert drops["B"]["missing"] == ["B/B_L1_R2.fastq.gz"]
     assert "is not JSON" in drops["C"]["reason"]
-    (only,) = list_drops(world.services, SETTINGS, LAYOUT, only="B")
+    (only,) = list_drops(world.services, SETTINGS, LAYOUT, folder="B")
     assert only == drops["B"]
 
 
@@ -122,6 +123,24 @@ def test_one_folder_with_names_that_cannot_be_paired_does_not_hide_the_others(wo
         world.blobs.put(naming.landing_blob(f"A/A_L1{suffix}"), suffix.encode())
     drop_fastq(world.blobs, "L1", 1, sample="B")
     assert [drop["state"] for drop in list_drops(world.services, SETTINGS, LAYOUT)] == ["waiting", "waiting"]
+
+
+def test_a_file_that_is_being_replaced_does_not_hide_the_other_drops(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_bundle(world.blobs)
+    for sample in ("A", "B"):
+        for mate in (1, 2):
+            drop_fastq(world.blobs, "L1", mate, sample=sample)
+    drop_order(world.blobs, "L1", sample="A")
+
+    def changing(*_: object) -> bytes:
+        raise TransientError("landing/A/x has changed since its folder was listed.")
+
+    monkeypatch.setattr(world.blobs, "head", changing)
+    first, second = list_drops(world.services, SETTINGS, LAYOUT)
+    assert (first["state"], first["reason"]) == ("waiting", "landing/A/x has changed since its folder was listed.")
+    assert second["sample"] == "B"
 
 
 def test_services_that_answer_have_no_faults_and_one_that_does_not_is_named(
