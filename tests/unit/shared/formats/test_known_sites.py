@@ -45,7 +45,7 @@ def test_a_few_wrong_records_are_left_out_and_many_are_another_build(tmp_path: P
     right = [f"chr1 {1 + 4 * (i // 2)} rs{i} A C . . ." for i in range(200)]
     summary, written = prepare(tmp_path, fasta, *right, "chr2 1 rs9 G C . . .")
     assert (summary.wrong_reference, len(written)) == (1, 200)
-    with pytest.raises(PermanentError, match=r"1 of 2 records .* line 5: chr2:1 has REF G, the reference T"):
+    with pytest.raises(PermanentError, match=r"1 of 2 records .*line 5: chr2:1 has REF G, the reference T"):
         prepare(tmp_path, fasta, "chr1 1 rs1 A C . . .", "chr2 1 rs9 G C . . .")
     with pytest.raises(PermanentError, match=r"0 of 0 records .*Give known sites of this genome build"):
         prepare(tmp_path, fasta, "GL1 7 rs4 A G . . .")
