@@ -10,16 +10,16 @@ import pytest
 
 from batch_worker.engine.call import CallSummary
 from batch_worker.engine.gatk import GatkOptions, PloidyRegion, RecalibrationSummary, call_shard_gatk, recalibrate_shard
-from batch_worker.engine.gatk_tools import Gatk, find_gatk
+from batch_worker.engine.gatk_tools import Gatk
 from batch_worker.engine.header import read_dict
 from batch_worker.engine.joint import JointOptions, genotype_jointly
-from infra.local.gatk import ensure_gatk
 from shared.domain.genome import Interval, Shard, cut_shards
 from shared.domain.order import Caller
 from shared.errors import PermanentError
 from shared.formats.known_sites import prepare_known_sites
 from shared.steps.gather_files import gather_bams, gather_gvcfs, gather_vcfs
 from tests.engine_pipeline import BATCH_PAIRS, HALO_BP, Outcome, align_all
+from tests.gatk_home import gatk_or_skip
 from tests.simulate import World
 
 pytestmark = pytest.mark.thorough
@@ -29,10 +29,7 @@ OPTIONS = GatkOptions()
 
 @pytest.fixture(scope="session")
 def gatk() -> Gatk:
-    answer = ensure_gatk()
-    if answer.home is None:
-        pytest.skip(f"without GATK: {answer.reason}")
-    return find_gatk(answer.home)
+    return gatk_or_skip()
 
 
 @dataclass(frozen=True)
