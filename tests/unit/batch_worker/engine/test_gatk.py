@@ -174,14 +174,16 @@ def test_headers_name_programs_and_settings_and_neither_runs_nor_paths(called: C
 def test_the_gvcf_says_something_of_every_base_once(called: Called) -> None:
     reached = {contig.name: 0 for contig in read_dict(called.sample.reference.with_name("reference.fa.dict"))}
     lengths = {c.name: c.length for c in read_dict(called.sample.reference.with_name("reference.fa.dict"))}
-    starts = set()
+    starts, last_block = set(), ("", 0)
     for row in rows(called.gvcf):
         start, is_block = int(row[1]) - 1, row[4] == "<NON_REF>"
         starts.add((row[0], start))
         assert start <= reached[row[0]], "a gap"
-        assert not is_block or start == reached[row[0]], "a block overlaps what came before"
+        # GATK begins a block inside of a deletion that it thinks unlikely; no place is in two blocks.
+        assert not is_block or (row[0], start) >= last_block or row[0] != last_block[0], "two blocks overlap"
         end = int(row[7].partition("END=")[2].split(";")[0]) if "END=" in row[7] else start + len(row[3])
         reached[row[0]] = max(reached[row[0]], end)
+        last_block = (row[0], end) if is_block else last_block
     assert reached == lengths
     border = called.sample.shards[1].intervals[0]
     assert (border.contig, border.start) in starts, "cut exactly at the border"
