@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from batch_worker import commands
 from batch_worker.engine.borders import Owner
+from batch_worker.engine.gatk import _has_counts
 from batch_worker.engine.gatk_tools import find_gatk
 from batch_worker.engine.gatk_vcf import HardFilters, cut_gvcf, finish, header, owned_variants
 from batch_worker.engine.vcf_text import VariantCounts
@@ -128,6 +129,17 @@ def test_a_node_without_gatk_says_so_and_what_to_do(tmp_path: Path, monkeypatch:
         find_gatk(tmp_path)
     (tmp_path / "java").touch(mode=0o755)
     assert find_gatk(tmp_path).version == "4.6.2.0"
+
+
+def test_a_table_without_observations_is_known_from_one_with_some(tmp_path: Path) -> None:
+    table = tmp_path / "recalibration.table"
+    start = "#:GATKReport.v1.1:5\n#:GATKTable:RecalTable0:\nReadGroup  EventType  EmpiricalQuality\n"
+    for rows, expected in (("\n#:GATKTable:RecalTable1:\n", False), ("", False), ("L1  M  26.0000\n\n", True)):
+        table.write_text(start + rows)
+        assert _has_counts(table) == expected
+    table.write_text("nothing\n")
+    with pytest.raises(PermanentError, match="is no recalibration table of GATK"):
+        _has_counts(table)
 
 
 def test_haplotype_caller_sums_in_one_order_and_names_no_run() -> None:
