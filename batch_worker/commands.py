@@ -176,3 +176,34 @@ def genotype_gvcfs(gvcf: Path, out_vcf: Path, *, reference: Path, ploidy: int, m
 def index_bam(bam: Path) -> list[str]:
     """An index `.bai` beside a sorted BAM."""
     return ["samtools", "index", "-b", str(bam)]
+
+
+# --- cohorts ------------------------------------------------------------------------------------------------
+
+
+def left_align(gvcf: Path, out_gvcf: Path, *, reference: Path) -> list[str]:
+    """Left-align a GVCF's indels; records with several ALT alleles stay whole."""
+    return ["bcftools", "norm", "--no-version", "-f", str(reference), "-c", "w", "-Oz", "-o", str(out_gvcf), str(gvcf)]
+
+
+def index_vcf(vcf: Path) -> list[str]:
+    """An index `.tbi` beside a sorted BGZF VCF."""
+    return ["bcftools", "index", "-t", str(vcf)]
+
+
+def view_vcf(vcf: Path, out_vcf: Path) -> list[str]:
+    """The same as plain text."""
+    return ["bcftools", "view", "--no-version", "-Ov", "-o", str(out_vcf), str(vcf)]
+
+
+def merge_gvcfs(gvcfs: Sequence[Path], out_vcf: Path, *, reference: Path) -> list[str]:
+    """Several samples' GVCFs by position (`-g`); alleles of SNVs and of indels share records (`-m both`)."""
+    return [
+        "bcftools", "merge", "--no-version", "-g", str(reference), "-m", "both", "-Ov", "-o", str(out_vcf),
+        *(str(gvcf) for gvcf in gvcfs),
+    ]  # fmt: skip
+
+
+def sort_vcf(vcf: Path, out_vcf: Path, *, scratch: Path) -> list[str]:
+    """Sort: splitting and left-aligning may pass a record by another. bcftools sort names no version in headers."""
+    return ["bcftools", "sort", "-T", str(scratch / "sort"), "-Ov", "-o", str(out_vcf), str(vcf)]

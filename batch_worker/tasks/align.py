@@ -5,6 +5,7 @@ from pathlib import Path
 
 from batch_worker.checked_stream import checked_stream
 from batch_worker.engine.align import AlignedPart, align_chunk
+from batch_worker.engine.header import SamReadGroup
 from batch_worker.engine.shared_index import index_prefix
 from batch_worker.task import TaskContext
 from shared import naming

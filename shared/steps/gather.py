@@ -102,7 +102,7 @@ def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch:
         primary=primary,
         variants=vcf.records,
         outputs=outputs,
-        tools=engine_versions(),
+        tools=engine_versions() | _gatk_version(called.values()),
         **meter.read(),
     )
     blobs.create(naming.result_marker(plan.sample, plan.analysis, Stage.GATHERED), marker.to_json())
@@ -112,6 +112,11 @@ def _reference(plan: Plan, blobs: BlobStore, cache: Path) -> Path:
     """The FASTA of the plan's bundle, with its index beside it."""
     manifest, folder = fetch_bundle(plan.reference.name, plan.reference.manifest_sha256, CALLING, blobs, cache)
     return folder / manifest.one(Role.FASTA).path
+
+
+def _gatk_version(called: Iterable[CalledMarker]) -> dict[str, str]:
+    """GATK's version where it was the caller. Shards of two versions cannot be gathered: their headers differ."""
+    return {name: version for marker in called for name, version in marker.tools.items() if name == "GATK"}
 
 
 def _fetch(called: Mapping[int, CalledMarker], blobs: BlobStore, scratch: Path) -> dict[str, list[Path]]:
