@@ -144,7 +144,7 @@ def random_targets(contigs, seed: int, count: int, longest: int) -> Intervals:
 
 @pytest.mark.parametrize(
     ("seed", "count", "longest", "shard_bp"),
-    [(1, 12, 300, 10**9), (2, 60, 40, 2_012), (3, 400, 3, 3_017), (8, 4, 4_000, 2_012)],
+    [(1, 12, 300, 10**9), (3, 400, 3, 3_017), (8, 4, 4_000, 2_012)],
 )
 def test_targets_give_the_whole_genomes_records_inside_them(call, diploid, contigs, seed, count, longest, shard_bp):
     targets = random_targets(contigs, seed, count, longest)
