@@ -129,7 +129,7 @@ def intake_blob(sample: str, order_digest: str) -> BlobRef:
 
 
 def intake_definition(sample: str, order_digest: str) -> BlobRef:
-    """The definition of the ordered test as it was when an upload of an order was first seen."""
+    """The definition of the ordered test as it was when the drop of an upload of an order was first complete."""
     return BlobRef(Container.WORK, f"intake-definitions/{sample}/{order_digest}")
 
 

@@ -40,7 +40,7 @@ class FrozenTargets:
 
 
 def read_definition(order: Order, upload: str, blobs: BlobStore, *, freeze: bool) -> TestDefinition | None:
-    """The definition of the ordered test as it was when this upload of the order was first seen; None without one.
+    """The definition of the ordered test as it was when this order's drop was first complete; None without one.
 
     Args:
         order: The order.
