@@ -156,7 +156,7 @@ def parse_history_entry(name: str) -> AnalysisId:
 
 
 def intake_definition(folder: str, sample: str, order_digest: str) -> BlobRef:
-    """The definition of the ordered test as it was when an upload of an order was first seen."""
+    """The definition of the ordered test as it was when the drop of an upload of an order was first complete."""
     return BlobRef(Container.WORK, f"intake-definitions/{folder}/{sample}/{order_digest}")
 
 

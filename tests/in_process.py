@@ -41,12 +41,17 @@ def run_chain(world: World, sample: str, folder: Path, *, shard_bp: int = 10**9,
         work.extend(AlignWork(ChunkKey(group.id, number)) for number in range(len(names) - 1))
     work.extend(CallWork(shard.number) for shard in plan.shards)
     work.append(StepWork(Step.GATHER))
+    run_works(world, plan, folder, *work)
+    return plan
+
+
+def run_works(world: World, plan: Plan, folder: Path, *works: Work) -> None:
+    """Run tasks one after the other."""
     for name in ("scratch", "cache"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     context = TaskContext(world.blobs, 1, folder / "scratch", folder / "cache", world.clock)
-    for one in work:
+    for one in works:
         assert run_task(one, plan.analysis, 0, context) is ExitStatus.DONE, one
-    return plan
 
 
 def result(world: World, plan: Plan, kind: Result) -> bytes:

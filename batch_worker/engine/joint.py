@@ -15,11 +15,12 @@ from pathlib import Path
 
 from batch_worker import commands
 from batch_worker.engine.bgzf import write_bgzf
-from batch_worker.engine.call import TEXT_LEVEL
+from batch_worker.engine.filters import FilterLimits
 from batch_worker.engine.gatk import PROVENANCE_KEY
 from batch_worker.engine.gatk_tools import Gatk, link_reference
 from batch_worker.engine.gatk_vcf import NON_REF, HardFilters, header
-from batch_worker.engine.vcf_text import ORIGINAL_TAG, FilterLimits, split_header, text_pieces
+from batch_worker.engine.shard_files import TEXT_LEVEL
+from batch_worker.engine.vcf_text import ORIGINAL_TAG, split_header, text_pieces
 from batch_worker.process import run
 from shared.domain.order import Caller
 from shared.errors import PermanentError

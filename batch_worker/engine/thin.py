@@ -5,7 +5,7 @@ walk, so that a call at a deep place would depend on what was called before it: 
 left out before, each by its own name and the depth around it alone: the same ones whatever is called with it.
 """
 
-import itertools
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +43,8 @@ def thin(records: Records, end: NDArray[np.int64], rows: NDArray[np.int64]) -> N
 def _deepest(ref: NDArray[np.int32], start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
     """For each record the most records that lie over one of its positions; exact above `MOST_READS`, else any below."""
     found = np.zeros(len(ref), dtype=np.int64)
-    edges = [*np.searchsorted(ref, np.unique(ref), side="left").tolist(), len(ref)]
-    for low, high in itertools.pairwise(edges):
+    edges = np.searchsorted(ref, np.unique(ref), side="left").tolist()
+    for low, high in pairwise([*edges, len(ref)]):
         begin, stop = start[low:high], end[low:high]
         # Depth grows only where a record starts, so its highest value is at a start.
         depth = np.searchsorted(begin, begin, side="right") - np.searchsorted(np.sort(stop), begin, side="right")

@@ -39,7 +39,7 @@ class FrozenTargets:
 
 
 def read_definition(request: Request, blobs: BlobStore, *, freeze: bool) -> TestDefinition | None:
-    """The definition of the ordered test as it was when this upload of the order was first seen; None without one.
+    """The definition of the ordered test as it was when this order's drop was first complete; None without one.
 
     Args:
         request: The order in its landing folder.

@@ -144,7 +144,7 @@ def random_targets(contigs, seed: int, count: int, longest: int) -> Intervals:
 
 @pytest.mark.parametrize(
     ("seed", "count", "longest", "shard_bp"),
-    [(1, 12, 300, 10**9), (2, 60, 40, 2_012), (3, 400, 3, 3_017), (8, 4, 4_000, 2_012)],
+    [(1, 12, 300, 10**9), (3, 400, 3, 3_017), (8, 4, 4_000, 2_012)],
 )
 def test_targets_give_the_whole_genomes_records_inside_them(call, diploid, contigs, seed, count, longest, shard_bp):
     targets = random_targets(contigs, seed, count, longest)
@@ -152,6 +152,8 @@ def test_targets_give_the_whole_genomes_records_inside_them(call, diploid, conti
     expected = [line for line in diploid.variants if is_on_target(line, targets)]
     assert found.variants == expected
     assert len(expected) > 3
+    if longest < 10:  # the deletion of a target's base whose POS lies before the target
+        assert any(not lies_in(*place(line), place(line)[1] + 1, targets) for line in expected)
     assert set(found.vcf) <= set(diploid.vcf)
     originals = {place(line)[1] for line in expected}
     assert {place(line)[1] for line in found.vcf if "ORIGINAL=" not in line} <= originals

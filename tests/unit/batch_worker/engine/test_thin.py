@@ -39,7 +39,7 @@ def test_depth_is_that_of_every_position():
         assert (np.where(found[mine] > MOST_READS, found[mine], 0) == np.where(true > MOST_READS, true, 0)).all()
 
 
-@pytest.mark.parametrize(("depth", "kept"), [(255, (255, 255)), (256, (100, 200)), (3_000, (100, 200))])
+@pytest.mark.parametrize(("depth", "kept"), [(0, (0, 0)), (255, (255, 255)), (256, (100, 200)), (3_000, (100, 200))])
 def test_reads_are_left_out_beyond_what_the_caller_counts_and_mates_go_together(depth, kept):
     names = [f"A00:{number * 7919}:x" for number in range(depth)]
     records = records_at([10] * depth, names)

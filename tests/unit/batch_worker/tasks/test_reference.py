@@ -8,7 +8,8 @@ import pytest
 from batch_worker.tasks.reference import BundleSources, install_bundle, make_bundle
 from infra.local.demo_data import DemoData, make_demo_data
 from shared import naming
-from shared.domain.reference import Assembly, ReferenceManifest, Role
+from shared.domain.ids import digest
+from shared.domain.reference import Assembly, ReferenceManifest, Role, Stretch
 from shared.errors import PermanentError
 from tests.fakes import FakeBlobs
 
@@ -94,3 +95,29 @@ def test_a_damaged_bundle_is_not_installed(demo: DemoData, tmp_path: Path) -> No
     with pytest.raises(PermanentError, match=r"reference\.fa\.pac does not fit its checksum"):
         install_bundle(tmp_path, blobs)
     assert blobs.facts(naming.manifest_blob("demo")) is None
+
+
+def test_regions_that_x_and_y_share_are_kept_and_told_when_y_is_not_masked(tmp_path: Path) -> None:
+    fasta = tmp_path / "g.fa"
+    fasta.write_text(f">chrX\n{'ACGT' * 100}\n>chrY\n{'N' * 50}{'ACGT' * 50}\n")
+    bed = tmp_path / "par.bed"
+    bed.write_text("chrX\t0\t80\nchrY\t0\t60\n")
+    said: list[str] = []
+    sources = BundleSources(fasta, pseudo_autosomal=bed)
+    manifest = make_bundle("xy", Assembly.OTHER, sources, tmp_path / "out", said.append)
+    assert manifest.pseudo_autosomal == (
+        Stretch(contig="chrX", start=0, end=80),
+        Stretch(contig="chrY", start=0, end=60),
+    )
+    assert any(line.startswith("  10 bp of Y's pseudo-autosomal regions are not masked") for line in said)
+    bed.write_text("chrX\t0\t800\n")
+    with pytest.raises(PermanentError, match=r"par\.bed, line 1: .* outside the contig"):
+        make_bundle("xy", Assembly.OTHER, sources, tmp_path / "out")
+
+
+def test_bundles_made_before_regions_could_be_given_keep_their_digest(made: Path) -> None:
+    manifest = ReferenceManifest.model_validate_json((made / "manifest.json").read_bytes())
+    assert manifest.pseudo_autosomal is None
+    assert manifest.sha256 == digest(manifest.model_dump(mode="json", exclude={"pseudo_autosomal"}))
+    given = manifest.model_copy(update={"pseudo_autosomal": ()})
+    assert given.sha256 != manifest.sha256

@@ -13,10 +13,12 @@ from shared import naming
 from shared.domain.karyotype import Sex
 from shared.domain.plan import Plan
 from shared.domain.reference import Assembly
+from shared.domain.work import Step, StepWork
+from shared.formats.annotated_vcf import read_annotated
 from shared.formats.gvcf import parse_block
 from shared.naming import Container, Result
 from tests.fakes import World
-from tests.in_process import drop, records, result, run_chain
+from tests.in_process import drop, records, result, run_chain, run_works
 from tests.people import PAR_BED, PAR_X, Person, make_person, make_reference
 
 SAMPLE = "NA00001"
@@ -119,6 +121,23 @@ def test_a_mans_x_y_and_mitochondrion_have_one_copy_outside_the_shared_regions(m
         assert genotype == ("0/0" if in_par else "0")
     assert {genotype for _, _, genotype in blocks_of(male, "chrY")} == {"0"}
     assert all(2_000 <= start < end <= 5_000 for start, end, _ in blocks_of(male, "chrY"))
+
+
+def test_the_annotation_names_single_copies(male, folder, tmp_path):
+    world, plan = male
+    run_works(world, plan, folder, StepWork(Step.ANNOTATE))
+    path = tmp_path / "annotated.vcf.gz"
+    path.write_bytes(result(world, plan, Result.ANNOTATED_VCF))
+    found: dict[str, set[str]] = {}
+    for variant in read_annotated(path, plan.contigs):
+        place = variant.allele.contig
+        if place == "chrX":
+            place = "PAR" if variant.allele.pos <= 2_000 or variant.allele.pos > 9_000 else "X"
+        found.setdefault(place, set()).add(variant.zygosity)
+    assert found["X"] == found["chrY"] == {"hemizygous"}
+    assert found["chrM"] == {"homoplasmic"}
+    assert "heterozygous" in found["PAR"]
+    assert found["PAR"] | found["chr1"] <= {"heterozygous", "homozygous"}
 
 
 def test_a_womans_x_has_two_copies_and_nothing_is_called_on_y(female, woman):

@@ -2,7 +2,7 @@
 
 import itertools
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.genome import Contig, Interval
@@ -32,6 +32,7 @@ def is_set(intervals) -> bool:
     )
 
 
+@settings(deadline=None)
 @given(sets, sets)
 def test_sets_of_intervals_are_sets_of_positions(first, second):
     one, two = merged(first, CONTIGS), merged(second, CONTIGS)
@@ -45,6 +46,7 @@ def test_sets_of_intervals_are_sets_of_positions(first, second):
     assert length_bp(both) + length_bp(rest) == length_bp(one)
 
 
+@settings(deadline=None)
 @given(sets, st.integers(0, 5), st.integers(0, 5))
 def test_widening_stays_on_the_contig(intervals, before, after):
     length = {contig.name: contig.length for contig in CONTIGS}

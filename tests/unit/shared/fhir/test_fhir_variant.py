@@ -104,7 +104,12 @@ def test_names_without_versioned_accession_are_not_sent_as_codes():
 
 @pytest.mark.parametrize(
     ("zygosity", "code"),
-    [(Zygosity.HETEROZYGOUS, "LA6703-8"), (Zygosity.HOMOZYGOUS, "LA6704-6"), (Zygosity.HEMIZYGOUS, "LA6704-6")],
+    [
+        (Zygosity.HETEROZYGOUS, "LA6703-8"),
+        (Zygosity.HOMOZYGOUS, "LA6704-6"),
+        (Zygosity.HEMIZYGOUS, "LA6704-6"),
+        (Zygosity.HOMOPLASMIC, "LA6704-6"),
+    ],
 )
 def test_a_mitochondrial_variant_is_plasmic_and_has_no_chromosome_code(zygosity, code):
     found = components(case(finding("chrM", 3243, "A", "G", zygosity=zygosity, consequences=())))

@@ -1,7 +1,7 @@
 """BED files as laboratories send them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.genome import Contig, Interval
@@ -49,6 +49,7 @@ def test_a_bundle_without_chr_is_told_too():
         read_bed(b"chr1\t0\t1\n", "x.bed", (Contig("1", 10),))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(data):
     try:
@@ -57,6 +58,7 @@ def test_any_bytes_are_read_or_refused(data):
         assert "panel.bed" in str(error)  # noqa: PT017 - either outcome is right
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(CONTIGS), st.integers(0, 98), st.integers(1, 2)), min_size=1))
 def test_what_is_written_is_read(rows):
     intervals = tuple(Interval(contig.name, start, start + size) for contig, start, size in rows)
