@@ -69,7 +69,7 @@ class FastqText:
         self._skip_lines = place.skip_lines if place else 0
         self._held = b""  # a carriage return whose line feed may come with the next piece
         self._is_mid_line = False
-        self._spans: deque[_Span] = deque()
+        self._spans = deque([_Span(0, self._unpacked + self._skip, is_plain=False)])
         self.damage: Damage | None = None
         self.end = 0
 
@@ -94,8 +94,7 @@ class FastqText:
 
     def place(self, end: int) -> TextPlace:
         """The place of an offset into the text, counted as `end` is; it lies not far back."""
-        span = next((span for span in reversed(self._spans) if span.begin <= end), None)
-        assert span is not None, "the text of the place is not remembered"
+        span = next(span for span in reversed(self._spans) if span.begin <= end)
         ahead = end - span.begin
         target = span.unpacked + (ahead if span.is_plain else 0)
         point = self._unpacker.point(target)
