@@ -1,5 +1,6 @@
 """A chunk of interleaved read pairs (R1, R2, R1, R2, ...), read in batches of a fixed number of pairs."""
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +49,11 @@ def open_reads(source: Path | BinaryIO) -> IO[bytes]:
             packed = raw.read(2) == _GZIP_MAGIC
         opened: IO[bytes] = igzip.open(source, "rb") if packed else source.open("rb")
         return opened
-    head = source.read(2)
-    source.seek(-len(head), 1)
+    if isinstance(source, io.BufferedReader):  # it need not be seekable
+        head = source.peek(2)[:2]
+    else:
+        head = source.read(2)
+        source.seek(-len(head), 1)
     if head == _GZIP_MAGIC:
         stream: IO[bytes] = igzip.open(source, "rb")
         return stream
@@ -70,7 +74,7 @@ def read_batches(source: Path | BinaryIO, label: str, batch_pairs: int) -> Itera
     """Yield batches of `batch_pairs` pairs; the last may be shorter.
 
     Args:
-        source: Interleaved FASTQ, a path or a seekable binary file.
+        source: Interleaved FASTQ, a path or a binary file, seekable or with `peek`.
         label: How messages name the chunk.
         batch_pairs: Pairs per batch.
 
