@@ -183,6 +183,11 @@ class FastqLane:
                 f"{self.name} is truncated: its {damage.packing} data ends early{where}. The upload or the copy was "
                 f"cut off. {UPLOAD_AGAIN}."
             )
+        if damage.kind is DamageKind.TOO_WIDE:
+            return PermanentError(
+                f"{self.name} needs more than 128 MiB of memory to unpack; it was packed with `zstd --long`. Pack it "
+                "without that and upload it, then upload the order again."
+            )
         return PermanentError(
             f"{self.name} is damaged: its {damage.packing} data cannot be read{where} ({damage.reason}). "
             f"{UPLOAD_AGAIN}."

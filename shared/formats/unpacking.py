@@ -22,6 +22,7 @@ class DamageKind(Enum):
 
     TRUNCATED = "truncated"
     CORRUPT = "corrupt"
+    TOO_WIDE = "too wide"  # sound, but unpacking needs more memory than it gets
 
 
 @dataclass(frozen=True, slots=True)

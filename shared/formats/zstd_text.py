@@ -70,7 +70,8 @@ class ZstdText:
             try:
                 piece = self._decoder.decompress(data, PIECE_BYTES)
             except ZstdError as error:
-                raise Damaged(Damage(DamageKind.CORRUPT, "zstd", str(error))) from error
+                kind = DamageKind.TOO_WIDE if "too much memory" in str(error) else DamageKind.CORRUPT
+                raise Damaged(Damage(kind, "zstd", str(error))) from error
             self._text += len(piece)
             if self._decoder.eof:
                 self._rest = self._decoder.unused_data

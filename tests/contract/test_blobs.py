@@ -245,6 +245,16 @@ def test_a_blob_that_was_replaced_since_is_not_opened(blobs: BlobStore, home: st
         blobs.open(at(home, "a"), facts.content)
 
 
+@pytest.mark.parametrize("start", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, len(BIG) - 1, len(BIG), len(BIG) + 1])
+def test_a_blob_is_read_from_any_byte_on(blobs: BlobStore, home: str, start: int) -> None:
+    write(blobs, at(home, "a"), BIG)
+    facts = blobs.facts(at(home, "a"))
+    assert facts is not None
+    with blobs.open(at(home, "a"), facts.content, start) as stream:
+        assert stream.read(10) == BIG[start : start + 10]
+        assert stream.read() == BIG[start + 10 :]
+
+
 @pytest.mark.parametrize(
     ("is_pinned", "error"),
     [
