@@ -10,10 +10,10 @@ FEED_BYTES = 1 << 16
 """Packed bytes handed to a decompressor at a time, on a grid that begins with the file: the pieces of text, and so the
 count of whole reads in a message about damage, do not depend on where reading began."""
 
-PIECE_BYTES = 1 << 17
+PIECE_BYTES = 1 << 18
 """Unpacked bytes asked for at a time, whatever the file claims: a bomb gains nothing."""
 
-HISTORY_BYTES = 4 << 20
+HISTORY_BYTES = 3 << 20
 """Text that is remembered to find a seek point in; a chunk's end lies about 1 MiB behind what was unpacked."""
 
 
