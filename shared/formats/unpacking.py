@@ -54,7 +54,7 @@ class Unpacker(Protocol):
         """The next piece; empty at the end.
 
         Raises:
-            Damaged: When the packed data are broken; at most the piece they break in is lost.
+            Damaged: When the packed data are broken; the piece they break in and the one before it may be lost.
         """
         ...
 

@@ -2,13 +2,11 @@
 
 import io
 from collections import deque
-from typing import TYPE_CHECKING
+
+from backports.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
 
 from shared.formats.seek_point import Packing, SeekPoint
 from shared.formats.unpacking import FEED_BYTES, HISTORY_BYTES, PIECE_BYTES, Damage, Damaged, DamageKind
-
-if TYPE_CHECKING:
-    from backports.zstd import ZstdDecompressor
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE_MAGIC = b"\x2a\x4d\x18"  # after a byte 0x50 to 0x5f: a frame without text, which pzstd begins with
@@ -56,8 +54,6 @@ class ZstdText:
         return self._starts[0]
 
     def _unpack(self) -> bytes:
-        from backports.zstd import ZstdError
-
         while self._decoder is not None or self._open_frame():
             assert self._decoder is not None
             data = b""
@@ -86,8 +82,6 @@ class ZstdText:
         return data
 
     def _open_frame(self) -> bool:
-        from backports.zstd import DecompressionParameter, ZstdDecompressor
-
         self._rest = self._rest or self._feed()
         if not self._rest:
             return False

@@ -79,7 +79,7 @@ def read_chunks(plan: Plan, blobs: AzureBlobs) -> None:
 def run_step(step: str, connection: str, plan: Plan) -> None:
     blobs = AzureBlobs.connect(connection)
     if step == "copy":
-        split.NEAR_BYTES = -1
+        split._is_near = lambda _: False  # type: ignore[assignment]
     before, began = sum(os.times()[:4]), time.monotonic()
     if step == "read":
         read_chunks(plan, blobs)
