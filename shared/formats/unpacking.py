@@ -10,7 +10,7 @@ FEED_BYTES = 1 << 16
 """Packed bytes handed to a decompressor at a time, on a grid that begins with the file: the pieces of text, and so the
 count of whole reads in a message about damage, do not depend on where reading began."""
 
-PIECE_BYTES = 1 << 18
+PIECE_BYTES = 1 << 17
 """Unpacked bytes asked for at a time, whatever the file claims: a bomb gains nothing."""
 
 HISTORY_BYTES = 3 << 20
