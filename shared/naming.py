@@ -248,6 +248,11 @@ def chunk_data(analysis: AnalysisId, chunk: ChunkKey) -> BlobRef:
     return BlobRef(Container.WORK, f"{DATA_PREFIX}{analysis}/chunks/{chunk.read_group}/{chunk.number:05d}.fastq.gz")
 
 
+def chunk_place(analysis: AnalysisId, chunk: ChunkKey) -> BlobRef:
+    """Where a chunk begins in the files of its read group: how to read on from there."""
+    return BlobRef(Container.WORK, f"{DATA_PREFIX}{analysis}/chunks/{chunk.read_group}/{chunk.number:05d}.place")
+
+
 def aligned_part(analysis: AnalysisId, chunk: ChunkKey, shard: int) -> BlobRef:
     """A chunk's alignments for one shard."""
     return BlobRef(

@@ -66,10 +66,11 @@ class BlobStore(Protocol):
         """The whole of a small blob; None when it is not there."""
         ...
 
-    def open(self, ref: BlobRef, content: str | None = None) -> BinaryIO:
+    def open(self, ref: BlobRef, content: str | None = None, start: int = 0) -> BinaryIO:
         """A stream over a blob of any size; memory stays flat.
 
         Args:
+            start: Byte to begin with, 0-based; at or behind the blob's end the stream is empty.
             content: As `BlobFacts.content`; when given and the blob has changed, opening or reading raises
                 PermanentError, so that no half-old, half-new file is read. When left out, a change while it is read
                 raises TransientError: reading it again from the start may go well.

@@ -120,14 +120,14 @@ class FakeBlobs:
         stored = self._stored.get(ref)
         return stored.data if stored else None
 
-    def open(self, ref: BlobRef, content: str | None = None) -> BinaryIO:
+    def open(self, ref: BlobRef, content: str | None = None, start: int = 0) -> BinaryIO:
         facts = self.facts(ref)
         if facts is None:
             raise PermanentError(f"{ref} is not there any more. Upload it again.")
         if content is not None and facts.content != content:
             raise PermanentError(f"{ref} was replaced after the analysis was planned.")
         changed = TransientError if content is None else PermanentError
-        return io.BufferedReader(cast("Any", _FakeReader(self, facts, changed)), BLOCK_BYTES)
+        return io.BufferedReader(cast("Any", _FakeReader(self, facts, changed, start)), BLOCK_BYTES)
 
     def head(self, ref: BlobRef, size: int, content: str) -> bytes:
         stored = self._stored.get(ref)
@@ -194,17 +194,17 @@ class FakeBlobs:
 class _FakeReader(io.RawIOBase):
     """Reads one version of a blob in blocks."""
 
-    def __init__(self, blobs: FakeBlobs, facts: BlobFacts, changed: type[PipelineError]) -> None:
+    def __init__(self, blobs: FakeBlobs, facts: BlobFacts, changed: type[PipelineError], start: int) -> None:
         self._blobs = blobs
         self._facts = facts
         self._changed = changed
-        self._at = 0
+        self._at = start
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if self._at == self._facts.size:
+        if self._at >= self._facts.size:
             return 0
         now = self._blobs.facts(self._facts.ref)
         if now is None:

@@ -1,7 +1,10 @@
 """Align one chunk and upload its part of every shard."""
 
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from batch_worker.checked_stream import checked_stream
 from batch_worker.engine.align import AlignedPart, align_chunk
@@ -15,6 +18,8 @@ from shared.domain.plan import Plan
 from shared.domain.reads import ReadGroup
 from shared.domain.reference import Role
 from shared.domain.work import ChunkKey
+from shared.ports import BlobStore
+from shared.steps.chunk_reads import open_in_landing
 from shared.steps.meter import Meter
 from shared.steps.reference_cache import ALIGNMENT, fetch_bundle
 from shared.steps.targets import read_targets
@@ -53,7 +58,7 @@ def align(plan: Plan, chunk: ChunkKey, context: TaskContext, scratch: Path) -> N
             folder / manifest.one(Role.FASTA).path, manifest.sha256[:16], scratch, chatter, share=context.share_index
         ) as prefix,
         ThreadPoolExecutor(UPLOADS) as pool,
-        checked_stream(blobs, source.outputs[0]) as reads,
+        _reads(plan, source, blobs) as reads,
     ):
         summary = align_chunk(
             reads,
@@ -85,3 +90,11 @@ def align(plan: Plan, chunk: ChunkKey, context: TaskContext, scratch: Path) -> N
         **meter.read(),
     )
     blobs.create(naming.aligned_marker(plan.analysis, chunk), marker.to_json())
+
+
+@contextmanager
+def _reads(plan: Plan, marker: ChunkMarker, blobs: BlobStore) -> Iterator[BinaryIO]:
+    """A chunk's reads while they come in: from the dropped files, or the chunk's copy of them."""
+    place = open_in_landing(plan, marker, blobs) if marker.is_in_landing else checked_stream(blobs, marker.outputs[0])
+    with place as reads:
+        yield reads

@@ -109,8 +109,8 @@ class AzureBlobs:
             except ResourceNotFoundError:
                 return None
 
-    def open(self, ref: BlobRef, content: str | None = None) -> BinaryIO:
-        """A stream over a blob of any size; it fails rather than mix two versions of the blob."""
+    def open(self, ref: BlobRef, content: str | None = None, start: int = 0) -> BinaryIO:
+        """A stream over a blob of any size, from byte `start` on; it fails rather than mix two versions of the blob."""
         facts = self.facts(ref)
         if facts is None:
             raise PermanentError(f"{ref} is not there any more. Upload it again.")
@@ -121,7 +121,7 @@ class AzureBlobs:
         # An input that changes is another analysis's; an intermediate blob that changes was written again by a second
         # run of the same work, with the same bytes: reading it again is enough.
         replaced = TransientError if content is None else PermanentError
-        return io.BufferedReader(cast("Any", _BlobReader(self._client(ref), ref, facts, replaced)), BLOCK_BYTES)
+        return io.BufferedReader(cast("Any", _BlobReader(self._client(ref), ref, facts, replaced, start)), BLOCK_BYTES)
 
     def head(self, ref: BlobRef, size: int, content: str) -> bytes:
         """The first bytes of a blob, if it is still the one that was listed."""
@@ -270,14 +270,16 @@ def _content_settings(name: str, md5: bytes) -> ContentSettings:
 
 
 class _BlobReader(io.RawIOBase):
-    """Reads a blob front to back in blocks of one version."""
+    """Reads a blob of one version from a byte on, in blocks."""
 
-    def __init__(self, client: BlobClient, ref: BlobRef, facts: BlobFacts, replaced: type[PipelineError]) -> None:
+    def __init__(
+        self, client: BlobClient, ref: BlobRef, facts: BlobFacts, replaced: type[PipelineError], start: int
+    ) -> None:
         self._client = client
         self._ref = ref
         self._facts = facts
         self._replaced = replaced
-        self._at = 0
+        self._at = min(start, facts.size)
 
     def readable(self) -> bool:
         return True

@@ -64,7 +64,12 @@ class Checkpoint(Document):
 
 
 class ChunkMarker(Marker):
-    """A chunk is there: consecutive read pairs of one read group, interleaved FASTQ, gzip."""
+    """A chunk is there: consecutive read pairs of one read group, checked.
+
+    Attributes:
+        is_in_landing: Whether the reads are read from the dropped files, from the chunk's place on; else the first
+            output holds them, as interleaved FASTQ, gzip. The last output is the place of the next chunk.
+    """
 
     read_group: str
     number: int
@@ -72,6 +77,7 @@ class ChunkMarker(Marker):
     pairs: int
     first_name: str
     last_name: str
+    is_in_landing: bool = False
 
 
 class SplitMarker(Marker):

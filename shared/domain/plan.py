@@ -48,8 +48,8 @@ class Layout(Document):
         large_input_bytes: From this much FASTQ (compressed bytes) on, gather and annotate are Batch tasks. A function
             holds the results twice on its temporary disk, of which a small instance has less than 1 GB.
         large_read_group_bytes: From this much FASTQ (compressed bytes of R1 and R2) on, a read group's split is a Batch
-            task. A resumed split passes over what is done, and a function must get through that and one more chunk
-            within its time.
+            task. A resumed split of most files goes on where it was; of one zstd frame it passes over what is done, and
+            a function must get through that and one more chunk within its time.
     """
 
     chunk_pairs: Annotated[int, Field(ge=1, le=MOST_CHUNK_PAIRS)] = 1_000_000

@@ -7,14 +7,18 @@ message.
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated
 
+from pydantic import Field
+
+from shared.domain.ids import Document
 from shared.errors import PermanentError
-from shared.formats.fastq_lane import FastqLane
+from shared.formats.fastq_lane import FastqLane, LanePlace
 from shared.formats.fastq_record import Record, bare_name, declared_mate, full_name, shown
 from shared.formats.fastq_stream import FastqSource
 from shared.formats.fastq_table import FastqTable, are_mates
 
-__all__ = ["BLOCK_BYTES", "FastqPairs", "FastqSource", "PairBlock"]
+__all__ = ["BLOCK_BYTES", "FastqPairs", "FastqSource", "PairBlock", "PairsPlace"]
 
 BLOCK_BYTES = 1 << 19
 """Text of each file that is looked at together: fits a core's cache, and is large for numpy."""
@@ -51,25 +55,52 @@ class PairBlock:
         return b"".join(parts)
 
 
-class FastqPairs:
-    """The read pairs of two FASTQ files in their order; gzip (also of several members, or BGZF) or plain text.
+class PairsPlace(Document):
+    """A place between two pairs, with all that must be known of the pairs before it to go on there.
 
-    Args:
-        r1: The first mates.
-        r2: The second mates.
-        block_bytes: Text that is checked together; 0 to check every record by itself. Changes speed, nothing else.
+    Attributes:
+        pairs: Pairs before it.
+        same: Pairs of equal mates from the first on; None after a pair that differs.
     """
 
-    def __init__(self, r1: FastqSource, r2: FastqSource, block_bytes: int = BLOCK_BYTES) -> None:
-        self._lanes = FastqLane(r1, block_bytes), FastqLane(r2, block_bytes)
+    schema_version: Annotated[int, Field(ge=1, le=1)] = 1
+    pairs: int
+    same: int | None
+    r1: LanePlace
+    r2: LanePlace
+
+
+class FastqPairs:
+    """The read pairs of two FASTQ files in their order; gzip (of several members, or BGZF), zstd or plain text.
+
+    Args:
+        r1: The first mates; from the file's beginning, or from the byte of the begin's seek point on.
+        r2: The second mates, likewise.
+        block_bytes: Text that is checked together; 0 to check every record by itself. Changes speed, nothing else.
+        begin: Where to begin; None at the files' beginning.
+    """
+
+    def __init__(
+        self, r1: FastqSource, r2: FastqSource, block_bytes: int = BLOCK_BYTES, begin: PairsPlace | None = None
+    ) -> None:
+        passed = begin.pairs if begin else 0
+        self._lanes = (
+            FastqLane(r1, block_bytes, begin.r1 if begin else None, passed),
+            FastqLane(r2, block_bytes, begin.r2 if begin else None, passed),
+        )
         self._singles = 0  # pairs that are to be taken one by one
         self._is_always_single = block_bytes == 0
-        self._same: int | None = 0  # pairs of equal mates from the first on; None after a pair that differs
+        self._same = begin.same if begin else 0  # pairs of equal mates from the first on; None after one that differs
 
     @property
     def count(self) -> int:
         """Pairs passed."""
         return self._lanes[0].count
+
+    def place(self) -> PairsPlace:
+        """Where the next pair begins."""
+        r1, r2 = (lane.place() for lane in self._lanes)
+        return PairsPlace(pairs=self.count, same=self._same, r1=r1, r2=r2)
 
     def take(self, limit: int) -> PairBlock | None:
         """The next pairs, 1 to `limit` of them; None at the end.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from shared.domain.ids import Document
 from shared.errors import PermanentError
 from shared.formats.fastq_record import (
     LINE_LIMITS,
@@ -13,8 +14,23 @@ from shared.formats.fastq_record import (
     check_record,
     looks_like_phred64,
 )
-from shared.formats.fastq_stream import DamageKind, FastqSource, FastqText
+from shared.formats.fastq_stream import FastqSource, FastqText, TextPlace
 from shared.formats.fastq_table import FastqTable, tabulate
+from shared.formats.unpacking import DamageKind
+
+
+class LanePlace(Document):
+    """Where one file of a pair goes on.
+
+    Attributes:
+        place: The place in its text.
+        lowest: The lowest quality character so far.
+        highest: The highest.
+    """
+
+    place: TextPlace
+    lowest: int
+    highest: int
 
 
 class FastqLane:
@@ -23,22 +39,33 @@ class FastqLane:
     A block is first tabulated as a whole. When that fails, or the caller asks, records are taken one by one, which
     finds the fault or finds none; then the next block is tabulated again.
 
+    Args:
+        source: The file from its beginning, or from the byte of the begin's seek point on.
+        block_bytes: Text that is tabulated together.
+        begin: Where to begin; None at the beginning.
+        passed: Records before it.
+
     Attributes:
         name: The file's name for messages.
         count: Records that were passed.
     """
 
-    def __init__(self, source: FastqSource, block_bytes: int) -> None:
+    def __init__(self, source: FastqSource, block_bytes: int, begin: LanePlace | None = None, passed: int = 0) -> None:
         self.name = source.name
-        self.count = 0
-        self._source = FastqText(source.stream)
+        self.count = passed
+        self._source = FastqText(source.stream, begin.place if begin else None)
         self._block_bytes = block_bytes
         self._text = b""
         self._at = 0  # begin of the next record in the text
         self._is_read = False  # nothing comes after the text
         self._table: FastqTable | None = None
         self._row = 0  # the next record in the table
-        self._lowest, self._highest = 255, 0
+        self._lowest, self._highest = (begin.lowest, begin.highest) if begin else (255, 0)
+
+    def place(self) -> LanePlace:
+        """Where the next record begins."""
+        rest = len(self._text) - self._position()
+        return LanePlace(place=self._source.place(self._source.end - rest), lowest=self._lowest, highest=self._highest)
 
     def table(self) -> tuple[FastqTable, int, int] | None:
         """The records that are known to be good: table, first row, count; None when they must be taken singly."""
@@ -51,7 +78,7 @@ class FastqLane:
                 return None
             if table.lowest is not None and table.highest is not None:
                 self._note_qualities(table.lowest, table.highest)
-            self._table, self._row, self._text = table, 0, table.text
+            self._table, self._row = table, 0
         return self._table, self._row, len(self._table) - self._row
 
     def pass_rows(self, count: int) -> None:
@@ -107,7 +134,7 @@ class FastqLane:
         self._lowest, self._highest = min(self._lowest, lowest), max(self._highest, highest)
 
     def _position(self) -> int:
-        return int(self._table.bounds[self._row]) if self._table is not None else self._at
+        return int(self._table.places[self._row]) if self._table is not None else self._at
 
     def _forget_table(self) -> None:
         self._at, self._table = self._position(), None
@@ -153,11 +180,17 @@ class FastqLane:
         where = f" after at least {self.count:,} whole reads" if self.count else ""
         if damage.kind is DamageKind.TRUNCATED:
             return PermanentError(
-                f"{self.name} is truncated: its gzip data ends early{where}. The upload or the copy was cut off. "
-                f"{UPLOAD_AGAIN}."
+                f"{self.name} is truncated: its {damage.packing} data ends early{where}. The upload or the copy was "
+                f"cut off. {UPLOAD_AGAIN}."
+            )
+        if damage.kind is DamageKind.TOO_WIDE:
+            return PermanentError(
+                f"{self.name} needs more than 128 MiB of memory to unpack; it was packed with `zstd --long`. Pack it "
+                "without that and upload it, then upload the order again."
             )
         return PermanentError(
-            f"{self.name} is damaged: its gzip data cannot be read{where} ({damage.reason}). {UPLOAD_AGAIN}."
+            f"{self.name} is damaged: its {damage.packing} data cannot be read{where} ({damage.reason}). "
+            f"{UPLOAD_AGAIN}."
         )
 
 

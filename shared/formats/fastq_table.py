@@ -4,7 +4,7 @@ A block that passes is valid by the rules of `fastq_record`; one that fails is l
 block may fail (a name of 255 characters with ``/1``): that costs time, never a wrong answer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,13 @@ class FastqTable:
     """The whole records at the beginning of a text; offsets are into the text, 0-based, one per record.
 
     Attributes:
-        text: The text.
+        text: The text; with bare third lines.
         bounds: Where each record begins, and the end of the last: one more than there are records.
         name_ends: Where the name ends (its begin is the record's begin + 1), with ``/1``.
         bare_ends: The same without ``/1`` and ``/2``.
         lowest: The lowest quality character; None when it was not asked for.
         highest: The highest quality character.
+        places: The bounds in the text as it was given, before its third lines were made bare.
     """
 
     text: bytes
@@ -37,6 +38,7 @@ class FastqTable:
     bare_ends: Positions
     lowest: int | None
     highest: int | None
+    places: Positions
 
     def __len__(self) -> int:
         return len(self.name_ends)
@@ -71,7 +73,8 @@ def tabulate(text: bytes, *, with_qualities: bool) -> FastqTable | None:
         return None
     if int((lines.plus_ends - lines.sequence_ends).max()) > 2:
         bare = _without_repeated_titles(text, lines)
-        return None if bare is None else tabulate(bare, with_qualities=with_qualities)
+        found = None if bare is None else tabulate(bare, with_qualities=with_qualities)
+        return found and replace(found, places=np.append(begins, bound))
     if not _are_bases(_gather(text, lines.title_ends + 1, lines.sequence_ends)):
         return None
     name_ends = _name_ends(lines, blanks)
@@ -81,13 +84,15 @@ def tabulate(text: bytes, *, with_qualities: bool) -> FastqTable | None:
     if with_qualities:
         qualities = _gather(text, lines.plus_ends + 1, lines.quality_ends)
         lowest, highest = int(qualities.min()), int(qualities.max())
+    bounds = np.append(begins, bound)
     return FastqTable(
         text=text,
-        bounds=np.append(begins, bound),
+        bounds=bounds,
         name_ends=name_ends,
         bare_ends=_bare_ends(array, begins, name_ends),
         lowest=lowest,
         highest=highest,
+        places=bounds,
     )
 
 

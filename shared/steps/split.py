@@ -1,22 +1,31 @@
-"""Split one read group: stream R1 and R2 in lock-step into chunks, each with its marker.
+"""Split one read group: stream R1 and R2 in lock-step, check every record, and leave a marker per chunk.
 
 A chunk is a whole number of alignment batches counted from the start of the read group, so that nothing after it
-depends on where it was cut. The step may stop between chunks; a checkpoint goes on from there.
+depends on where it was cut. Where unpacking can go on near a chunk's begin, the chunk is only a place in the dropped
+files, and its reads are not written again; else they are copied. Beside each chunk lies the place where the next one
+begins: the split goes on from the last chunk that is there, whatever ended it.
 """
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import datetime
 
 from shared import naming
-from shared.domain.markers import Checkpoint, ChunkMarker, SplitMarker
+from shared.domain.markers import Checkpoint, ChunkMarker, OutputFile, SplitMarker
 from shared.domain.plan import Plan
 from shared.domain.work import ChunkKey, Stage
 from shared.errors import PermanentError
 from shared.formats.chunk_gzip import ChunkGzip
-from shared.formats.fastq import FastqPairs, FastqSource, PairBlock
+from shared.formats.fastq import FastqPairs, PairBlock, PairsPlace
+from shared.naming import BlobRef
 from shared.ports import BlobStore
+from shared.steps.chunk_reads import open_pairs
 from shared.steps.meter import Meter
+
+NEAR_BYTES = 8 << 20
+"""Text that whoever reads a chunk in the dropped files may have to pass over first: a hundredth of a usual chunk. Files
+with nothing but longer gaps (zstd of one frame, `igzip -0`) are rare; their reads are copied into chunks."""
 
 
 def split_read_group(
@@ -32,7 +41,8 @@ def split_read_group(
     Args:
         plan: The analysis.
         group_id: The read group.
-        next_chunk: Number of the chunk to go on with; the chunks before it have their markers.
+        next_chunk: Number of the chunk to go on with; the chunks before it have their markers. It goes on with a
+            later one when more of them are there.
         blobs: Where the files are and the chunks go.
         clock: The time, UTC.
         budget_seconds: After this time no further chunk is begun, s; a Batch task has no such limit.
@@ -43,29 +53,26 @@ def split_read_group(
     group = plan.read_group(group_id)
     began = clock()
     meter = Meter(clock)
-    chunk_pairs = plan.layout.chunk_pairs
     done = _existing_chunks(plan, group_id, blobs)
-    with (
-        blobs.open(naming.landing_blob(group.r1.name), group.r1.content) as r1,
-        blobs.open(naming.landing_blob(group.r2.name), group.r2.content) as r2,
-    ):
-        pairs = FastqPairs(FastqSource(r1, f"landing/{group.r1.name}"), FastqSource(r2, f"landing/{group.r2.name}"))
-        number, total = _skip(pairs, next_chunk, chunk_pairs)
-        while True:
-            first = pairs.take(chunk_pairs)
-            if first is None:
-                break
+    begin, number = _begin(plan, group_id, next_chunk, done, blobs)
+    chunk_pairs = plan.layout.chunk_pairs
+    first_number = number
+    with open_pairs(group, blobs, begin) as pairs:
+        while first := pairs.take(chunk_pairs):
             spent = (clock() - began).total_seconds()
-            if spent > budget_seconds and number > next_chunk:
-                _leave_checkpoint(plan, group_id, number, total, blobs)
+            if spent > budget_seconds and number > first_number:
+                _leave_checkpoint(plan, group_id, number, pairs.count - first.count, blobs)
                 return
             key = ChunkKey(group_id, number)
             chunk = _prepend(first, pairs, chunk_pairs)
             if key in done:
-                total += sum(block.count for block in chunk)
+                for _ in chunk:
+                    pass
+                begin = pairs.place()
             else:
-                total += _write_chunk(plan, key, total, chunk, blobs, clock)
+                begin = _write_chunk(plan, key, pairs, chunk, blobs, clock, is_copy=not _is_near(begin))
             number += 1
+        total = pairs.count
     if total == 0:
         raise PermanentError(
             f"landing/{group.r1.name} and its mate hold no reads. Upload the sequencer's files, then the order again."
@@ -84,58 +91,84 @@ def _existing_chunks(plan: Plan, group_id: str, blobs: BlobStore) -> set[ChunkKe
     return found
 
 
-def _skip(pairs: FastqPairs, chunks: int, chunk_pairs: int) -> tuple[int, int]:
-    """Pass over the pairs of chunks that are there: (next chunk number, pairs passed)."""
-    passed = sum(block.count for block in _blocks(pairs, chunks * chunk_pairs))
-    return chunks, passed
+def _begin(
+    plan: Plan, group_id: str, next_chunk: int, done: set[ChunkKey], blobs: BlobStore
+) -> tuple[PairsPlace | None, int]:
+    """The place after the last of the chunks that are there without a gap, and the number of the next."""
+    number = next_chunk
+    while ChunkKey(group_id, number) in done:
+        number += 1
+    data = blobs.find(naming.chunk_place(plan.analysis, ChunkKey(group_id, number))) if number else None
+    # Without the place (chunks of an older version) all is read again, and only what is missing is written.
+    return (PairsPlace.model_validate_json(data), number) if data else (None, 0)
+
+
+def _is_near(begin: PairsPlace | None) -> bool:
+    if begin is None:
+        return True
+    return all(lane.place.skip + lane.place.skip_lines <= NEAR_BYTES for lane in (begin.r1, begin.r2))
 
 
 def _prepend(first: PairBlock, pairs: FastqPairs, chunk_pairs: int) -> Iterator[PairBlock]:
     """The blocks of one chunk, of which the first was taken already."""
     yield first
-    yield from _blocks(pairs, chunk_pairs - first.count)
-
-
-def _blocks(pairs: FastqPairs, count: int) -> Iterator[PairBlock]:
-    """The next `count` pairs, or what is left of them."""
-    while count > 0 and (block := pairs.take(count)):
+    left = chunk_pairs - first.count
+    while left > 0 and (block := pairs.take(left)):
         yield block
-        count -= block.count
+        left -= block.count
 
 
 def _write_chunk(
     plan: Plan,
     key: ChunkKey,
-    first_pair: int,
+    pairs: FastqPairs,
     chunk: Iterator[PairBlock],
     blobs: BlobStore,
     clock: Callable[[], datetime],
-) -> int:
+    *,
+    is_copy: bool,
+) -> PairsPlace:
+    """Check a chunk, copy its reads if they are to be copied, and leave its marker; where the next one begins."""
     meter = Meter(clock)
-    data = naming.chunk_data(plan.analysis, key)
     count = 0
     first_name = last_name = ""
-    with blobs.writer(data) as stream:
-        packed = ChunkGzip(stream)
+    outputs = []
+    with ExitStack() as stack:
+        stream = stack.enter_context(blobs.writer(naming.chunk_data(plan.analysis, key))) if is_copy else None
+        packed = ChunkGzip(stream) if stream else None
         for block in chunk:
-            packed.write(block.text())
+            if packed:
+                packed.write(block.text())
             first_name = first_name or block.first_name
             last_name = block.last_name
             count += block.count
-        packed.close()
+        if packed:
+            packed.close()
+    if stream:
+        outputs.append(stream.output())
+    end = pairs.place()
+    next_key = ChunkKey(key.read_group, key.number + 1)
+    outputs.append(_write(naming.chunk_place(plan.analysis, next_key), end.to_json(), blobs))
     marker = ChunkMarker(
         analysis=plan.analysis,
         read_group=key.read_group,
         number=key.number,
-        first_pair=first_pair,
+        first_pair=end.pairs - count,
         pairs=count,
         first_name=first_name,
         last_name=last_name,
-        outputs=(stream.output(),),
+        is_in_landing=not is_copy,
+        outputs=tuple(outputs),
         **meter.read(),
     )
     blobs.create(naming.chunk_marker(plan.analysis, key), marker.to_json())
-    return count
+    return end
+
+
+def _write(ref: BlobRef, data: bytes, blobs: BlobStore) -> OutputFile:
+    with blobs.writer(ref) as stream:
+        stream.write(data)
+    return stream.output()
 
 
 def _leave_checkpoint(plan: Plan, group_id: str, number: int, total: int, blobs: BlobStore) -> None:

@@ -3,8 +3,10 @@
 usage: bench_split.py [--fastq R1 R2] [--copies N] [--memory]
 
 Without --fastq, reads are simulated. The files are concatenated N times (gzip members) to get past the start of every
-program. Every step is a fresh process on one thread; CPU seconds are user + system of it and its children. fastp also
-writes two files where the split writes one; it checks less. It is left out when it is not installed.
+program. Every step is a fresh process on one thread; CPU seconds are user + system of it and its children. `split`
+checks all reads and finds the place of each chunk; `copy` is the split of files without such places, which writes the
+reads again; `read` is what the alignment does with a chunk's place. fastp writes two files; it checks less. It is left
+out when it is not installed.
 """
 
 import argparse
@@ -63,6 +65,28 @@ def validate(paths: list[Path]) -> int:
 def split(paths: list[Path]) -> int:
     with paths[0].open("rb") as r1, paths[1].open("rb") as r2:
         pairs = FastqPairs(FastqSource(r1, "R1"), FastqSource(r2, "R2"))
+        size = 0
+        while block := pairs.take(CHUNK_PAIRS):
+            left = CHUNK_PAIRS
+            while block:
+                left -= block.count
+                block = pairs.take(left) if left else None
+            size += len(pairs.place().to_json())
+        return size
+
+
+def read(paths: list[Path]) -> int:
+    with paths[0].open("rb") as r1, paths[1].open("rb") as r2:
+        pairs = FastqPairs(FastqSource(r1, "R1"), FastqSource(r2, "R2"))
+        size = 0
+        while block := pairs.take(CHUNK_PAIRS):
+            size += len(block.text())
+        return size
+
+
+def copy(paths: list[Path]) -> int:
+    with paths[0].open("rb") as r1, paths[1].open("rb") as r2:
+        pairs = FastqPairs(FastqSource(r1, "R1"), FastqSource(r2, "R2"))
         target = Nowhere()
         while block := pairs.take(CHUNK_PAIRS):
             packed, left = ChunkGzip(target), CHUNK_PAIRS
@@ -89,6 +113,8 @@ STEPS: dict[str, Callable[[list[Path]], int]] = {
     "inflate": inflate,
     "validate": validate,
     "split": split,
+    "copy": copy,
+    "read": read,
     "fastp": fastp,
 }
 

@@ -165,6 +165,8 @@ def tell_wall(chain: Chain, classic: Classic | None) -> None:
         longest = max(end - start for start, end in pieces)
         first, last = min(start for start, _ in pieces), max(end for _, end in pieces)
         print(f"  {stage:<26}{len(pieces):>7}{first:>13.2f}{last:>10.2f}{length(pieces):>8.2f}{longest:>9.2f}")
+    ahead = max(end for _, end in spans["split"]) - min(start for start, _ in spans["align"])
+    print(f"{'alignment began before the end of the split by':<50}{ahead:>8.2f}")
     engine = length([span for stage in ENGINE for span in spans[stage]])
     busy = length([span for pieces in spans.values() for span in pieces if span[0] < until])
     if classic:

@@ -257,6 +257,16 @@ def test_the_head_of_a_blob_is_read_if_it_is_the_one_that_was_listed(blobs: Blob
         blobs.head(at(home, "none"), 1000, facts.content)
 
 
+@pytest.mark.parametrize("start", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, len(BIG) - 1, len(BIG), len(BIG) + 1])
+def test_a_blob_is_read_from_any_byte_on(blobs: BlobStore, home: str, start: int) -> None:
+    write(blobs, at(home, "a"), BIG)
+    facts = blobs.facts(at(home, "a"))
+    assert facts is not None
+    with blobs.open(at(home, "a"), facts.content, start) as stream:
+        assert stream.read(10) == BIG[start : start + 10]
+        assert stream.read() == BIG[start + 10 :]
+
+
 @pytest.mark.parametrize(
     ("is_pinned", "error"),
     [

@@ -6,6 +6,8 @@ import sys
 import zlib
 from pathlib import Path
 
+from backports import zstd
+
 HERE = Path(__file__).parent
 BASES, QUALITY = "ACGTTGCAAC", "IIIIFFFF#,"
 
@@ -43,6 +45,27 @@ def bgzf(data: bytes, block: int = 100) -> bytes:
     return b"".join(out)
 
 
+def zstd_bomb() -> bytes:
+    """Twenty million times the same letter."""
+    return compressed(b"@" + bytes([65]) * 20_000_000)
+
+
+def compressed(data: bytes) -> bytes:
+    """One zstd frame with a checksum."""
+    return zstd.compress(data, options={zstd.CompressionParameter.checksum_flag: 1})
+
+
+def skippable(data: bytes) -> bytes:
+    """A zstd frame that holds no text, as pzstd writes before others (RFC 8878, section 3.1.2)."""
+    return b"\x50\x2a\x4d\x18" + struct.pack("<I", len(data)) + data
+
+
+def wide_window(data: bytes) -> bytes:
+    """As `zstd --long=28`: whoever unpacks it must hold 256 MiB."""
+    packer = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 28})
+    return packer.compress(data) + packer.flush()
+
+
 def old(mate: int, reads: int = 3) -> str:
     return "".join(record(n, mate, f"A1:{n}/{mate}") for n in range(1, reads + 1))
 
@@ -73,6 +96,9 @@ def files() -> dict[str, bytes]:
     whole = packed(random_text(200))
     corrupt = bytearray(whole)
     corrupt[-6] ^= 1
+    frame = compressed(random_text(200).encode())
+    corrupt_frame = bytearray(frame)
+    corrupt_frame[-1] ^= 1  # in the checksum
     texts = {
         "good_R1.fastq": good(1),
         "good_R2.fastq": good(2),
@@ -121,6 +147,13 @@ def files() -> dict[str, bytes]:
         "packed_R1.fastq.gz": packed(good(1)),
         "members_R1.fastq.gz": members,
         "bgzf_R1.fastq.gz": bgzf(good(1).encode()),
+        "packed_R1.fastq.zst": compressed(good(1).encode()),
+        "frames_R1.fastq.zst": skippable(b"pzstd")
+        + b"".join(compressed(good(1).encode()[at : at + 70]) for at in range(0, len(good(1)), 70)),
+        "truncated_R1.fastq.zst": frame[: len(frame) // 2],
+        "corrupt_R1.fastq.zst": bytes(corrupt_frame),
+        "bomb_R1.fastq.zst": zstd_bomb(),
+        "window_R1.fastq.zst": wide_window(good(1).encode()),
     }
 
 

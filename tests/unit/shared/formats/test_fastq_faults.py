@@ -61,6 +61,12 @@ FAULTS = {
     "no_name": at(5, "the read has no name after '@'", None) + f" {AGAIN}",
     "truncated.gz": "is truncated: its gzip data ends early. The upload or the copy was cut off. " + AGAIN,
     "corrupt.gz": "is damaged: its gzip data cannot be read (CRC check failed ",
+    "bomb.zst": at(1, "the '@' line has more than 1,024 characters", "A" * 80 + "...", 1) + f" {AGAIN}",
+    "truncated.zst": "is truncated: its zstd data ends early. The upload or the copy was cut off. " + AGAIN,
+    "corrupt.zst": "is damaged: its zstd data cannot be read (Unable to decompress Zstandard data: Restored data "
+    f"doesn't match checksum). {AGAIN}",
+    "window.zst": "needs more than 128 MiB of memory to unpack; it was packed with `zstd --long`. Pack it without that "
+    f"and upload it, {UNPACKED}",
 }
 
 PAIR = "Upload both files again, then the order again."
@@ -141,6 +147,8 @@ GOOD = [
     ("packed_R1.fastq.gz", "good_R2.fastq"),
     ("members_R1.fastq.gz", "good_R2.fastq"),
     ("bgzf_R1.fastq.gz", "good_R2.fastq"),
+    ("packed_R1.fastq.zst", "good_R2.fastq"),
+    ("frames_R1.fastq.zst", "good_R2.fastq"),
 ]
 
 both_ways = pytest.mark.parametrize("block_bytes", [BLOCK_BYTES, 0], ids=["blocks", "singly"])
@@ -152,7 +160,7 @@ def test_a_faulty_file_is_named_with_line_read_and_fault(case: str, block_bytes:
     stem, dot, packing = case.partition(".")
     name = f"{stem}_R1.fastq{dot}{packing}"
     with pytest.raises(PermanentError) as caught:
-        pairs_text(name, "good_R2.fastq" if case not in {"truncated.gz", "corrupt.gz"} else name, block_bytes)
+        pairs_text(name, name if stem in {"truncated", "corrupt"} else "good_R2.fastq", block_bytes)
     message = str(caught.value)
     if case == "corrupt.gz":
         assert message.startswith(f"{name} {FAULTS[case]}")
@@ -193,6 +201,6 @@ def test_letters_of_every_case_and_reads_up_to_the_limit_are_kept(r1: str, lette
 
 def test_every_file_beside_the_tests_is_used() -> None:
     used = {name for case in [*GOOD, *PAIR_FAULTS] for name in case[:2]}
-    used |= {f"{case.partition('.')[0]}_R1.fastq{'.gz' if case.endswith('.gz') else ''}" for case in FAULTS}
+    used |= {f"{stem}_R1.fastq{dot}{packing}" for stem, dot, packing in (case.partition(".") for case in FAULTS)}
     used |= {"archive_R2.fastq", "old_R1.fastq", "iupac_R1.fastq", "longest_read_R1.fastq"}
     assert used == {path.name for path in DATA.glob("*.fastq*")}

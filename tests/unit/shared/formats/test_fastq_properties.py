@@ -29,7 +29,7 @@ class Trickle(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:
-        size = min(len(buffer), 2 if self._at == 0 else self._random.choice([1, 2, 7, 50, 400]))
+        size = min(len(buffer), 4 if self._at == 0 else self._random.choice([1, 2, 7, 50, 400]))
         part = self._data[self._at : self._at + size]
         buffer[: len(part)] = part
         self._at += len(part)

@@ -40,10 +40,10 @@ class CountingBlobs(FakeBlobs):
             self._all_have_read.set()
         return super().read(ref)
 
-    def open(self, ref: BlobRef, content: str | None = None) -> BinaryIO:
+    def open(self, ref: BlobRef, content: str | None = None, start: int = 0) -> BinaryIO:
         assert self._all_have_read.wait(timeout=10)
         self.opened.append(ref.name)
-        return super().open(ref, content)
+        return super().open(ref, content, start)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from shared.domain.reads import InputFile, ReadGroup
 from shared.domain.work import ChunkKey
 from shared.errors import PermanentError
 from shared.naming import Container
+from shared.steps import split
+from shared.steps.chunk_reads import open_in_landing
 from shared.steps.split import split_read_group
 from tests.factories import make_plan
 from tests.fakes import FakeBlobs, FakeClock, Killed
@@ -40,8 +42,25 @@ class Drop:
     def data(self) -> dict[str, bytes]:
         return self.blobs.contents(Container.WORK, naming.data_folder(self.plan.analysis))
 
+    def copies(self) -> dict[str, bytes]:
+        """Chunks that were written again, by name."""
+        return {name: data for name, data in self.data().items() if name.endswith(".fastq.gz")}
+
+    def chunk_text(self, number: int) -> bytes:
+        """The reads of a chunk as its alignment gets them."""
+        marker = self.chunk_marker(number)
+        if marker.is_in_landing:
+            with open_in_landing(self.plan, marker, self.blobs) as stream:
+                return stream.read()
+        return gzip.decompress(self.data()[marker.outputs[0].name])
+
     def text(self) -> bytes:
-        return b"".join(gzip.decompress(data) for data in self.data().values())
+        end = SplitMarker.model_validate_json(self.blobs.read(naming.split_marker(self.plan.analysis, GROUP)))
+        return b"".join(map(self.chunk_text, range(end.chunks)))
+
+    def chunk_marker(self, number: int) -> ChunkMarker:
+        data = self.blobs.read(naming.chunk_marker(self.plan.analysis, ChunkKey(GROUP, number)))
+        return ChunkMarker.model_validate_json(data)
 
     def markers(self) -> list[dict[str, Any]]:
         """The markers without what depends on the hour."""
@@ -70,6 +89,19 @@ def make_drop(r1: bytes | None = None, r2: bytes | None = None, *, chunk_pairs: 
     return Drop(blobs, plan.model_copy(update={"read_groups": (group,)}), clock)
 
 
+def make_far_drop(monkeypatch: pytest.MonkeyPatch, r1: bytes | None = None, r2: bytes | None = None) -> Drop:
+    """A drop whose files count as such that unpacking cannot begin near a chunk."""
+    monkeypatch.setattr(split, "NEAR_BYTES", -1)
+    return make_drop(r1, r2)
+
+
+def make_text(reads: int) -> bytes:
+    """The pairs as FASTQ, R1 before R2."""
+    r1, r2 = fastq(reads, 1).splitlines(), fastq(reads, 2).splitlines()
+    lines = [line for at in range(0, 4 * reads, 4) for line in (*r1[at : at + 4], *r2[at : at + 4])]
+    return b"".join(line + b"\n" for line in lines)
+
+
 @pytest.fixture(scope="module")
 def whole() -> Drop:
     """A split that was never interrupted."""
@@ -79,47 +111,69 @@ def whole() -> Drop:
 
 
 def test_chunks_hold_every_pair_once_in_order_r1_before_r2(whole: Drop) -> None:
-    lines = whole.text().splitlines()
-    r1, r2 = fastq(READS, 1).splitlines(), fastq(READS, 2).splitlines()
-    expected = [line for at in range(0, 4 * READS, 4) for line in (*r1[at : at + 4], *r2[at : at + 4])]
-    assert lines == expected
+    assert whole.text() == make_text(READS)
 
 
 def test_markers_tell_counts_and_names(whole: Drop) -> None:
     analysis = whole.plan.analysis
     for number in range(CHUNKS):
-        data = whole.blobs.read(naming.chunk_marker(analysis, ChunkKey(GROUP, number)))
-        marker = ChunkMarker.model_validate_json(data)
+        marker = whole.chunk_marker(number)
         last = min(READS, 20 * (number + 1)) - 1
         assert (marker.first_pair, marker.pairs) == (20 * number, last - 20 * number + 1)
         assert (marker.first_name, marker.last_name) == (f"M1:7:{20 * number}", f"M1:7:{last}")
         (output,) = marker.outputs
-        facts = whole.blobs.facts(naming.chunk_data(analysis, ChunkKey(GROUP, number)))
+        assert marker.is_in_landing
+        facts = whole.blobs.facts(naming.chunk_place(analysis, ChunkKey(GROUP, number + 1)))
         assert facts is not None
         assert (output.name, output.size, output.md5) == (facts.ref.name, facts.size, facts.md5)
     end = SplitMarker.model_validate_json(whole.blobs.read(naming.split_marker(analysis, GROUP)))
     assert (end.chunks, end.pairs) == (CHUNKS, READS)
 
 
-def test_a_chunks_marker_is_written_after_its_data_and_the_splits_marker_last(whole: Drop) -> None:
-    written = [ref.name for ref in whole.blobs.events if ref.container is Container.WORK]
-    analysis = whole.plan.analysis
+@pytest.mark.parametrize("is_far", [False, True])
+def test_a_chunks_marker_is_written_after_its_data_and_the_splits_marker_last(
+    is_far: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop = make_far_drop(monkeypatch) if is_far else make_drop()
+    drop.split()
+    written = [ref.name for ref in drop.blobs.events if ref.container is Container.WORK]
+    analysis = drop.plan.analysis
     expected = []
     for number in range(CHUNKS):
         key = ChunkKey(GROUP, number)
-        expected += [naming.chunk_data(analysis, key).name, naming.chunk_marker(analysis, key).name]
+        if is_far and number:  # a file's first chunk is where the file begins
+            expected.append(naming.chunk_data(analysis, key).name)
+        expected.append(naming.chunk_place(analysis, ChunkKey(GROUP, number + 1)).name)
+        expected.append(naming.chunk_marker(analysis, key).name)
     assert written == [*expected, naming.split_marker(analysis, GROUP).name]
 
 
-def test_the_same_reads_give_the_same_bytes_at_another_time_and_packed_in_another_way(whole: Drop) -> None:
-    other = make_drop(fastq(READS, 1), gzip.compress(fastq(READS, 2), compresslevel=1, mtime=7))
+def test_chunks_far_from_any_place_where_unpacking_can_begin_are_copied(
+    whole: Drop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop = make_far_drop(monkeypatch)
+    drop.split()
+    assert [drop.chunk_marker(number).is_in_landing for number in range(CHUNKS)] == [True] + [False] * (CHUNKS - 1)
+    for number in range(CHUNKS):
+        assert drop.chunk_text(number) == whole.chunk_text(number)
+
+
+def test_copies_of_the_same_reads_are_the_same_bytes_at_another_time_and_packed_in_another_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = make_far_drop(monkeypatch)
+    other = make_far_drop(monkeypatch, fastq(READS, 1), gzip.compress(fastq(READS, 2), compresslevel=1, mtime=7))
     other.clock.sleep(86_400)
+    one.split()
     other.split()
-    assert list(other.data().values()) == list(whole.data().values())
+    assert len(one.copies()) == CHUNKS - 1
+    assert list(one.copies().values()) == list(other.copies().values())
 
 
-def test_the_gzip_header_holds_neither_time_nor_name(whole: Drop) -> None:
-    for data in whole.data().values():
+def test_the_gzip_header_of_a_copy_holds_neither_time_nor_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    drop = make_far_drop(monkeypatch)
+    drop.split()
+    for data in drop.copies().values():
         flags, time = data[3], data[4:8]
         assert (flags, time) == (0, bytes(4))
 
@@ -129,7 +183,7 @@ def test_whatever_the_chunk_size_the_reads_are_the_same(whole: Drop, chunk_pairs
     other = make_drop(chunk_pairs=chunk_pairs)
     other.split()
     assert other.text() == whole.text()
-    assert len(other.data()) == -(-READS // chunk_pairs)
+    assert len(other.data()) == -(-READS // chunk_pairs)  # a place for each
 
 
 def test_a_budget_that_is_spent_leaves_a_checkpoint_after_a_whole_chunk() -> None:
@@ -192,7 +246,7 @@ def test_nothing_of_a_chunk_is_left_when_its_reads_are_faulty_half_way() -> None
     drop = make_drop(fastq(30, 1) + b"@broken\nAC\n", fastq(40, 2))
     with pytest.raises(PermanentError, match=r"R1\.fastq\.gz is not valid FASTQ at .*read 31"):
         drop.split()
-    assert list(drop.data()) == [naming.chunk_data(drop.plan.analysis, ChunkKey(GROUP, 0)).name]
+    assert list(drop.data()) == [naming.chunk_place(drop.plan.analysis, ChunkKey(GROUP, 1)).name]
     assert len(drop.markers()) == 1
     assert drop.blobs.facts(naming.split_marker(drop.plan.analysis, GROUP)) is None
 
@@ -226,3 +280,4 @@ def test_a_whole_number_of_chunks_leaves_no_empty_one_at_the_end() -> None:
     drop = make_drop(fastq(40, 1), fastq(40, 2))
     drop.split()
     assert len(drop.data()) == 2
+    assert drop.text() == make_text(40)
