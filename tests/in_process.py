@@ -30,7 +30,7 @@ def run_chain(world: World, sample: str, folder: Path, *, shard_bp: int = 10**9,
     """Run a dropped sample up to its gathered results; `folder` holds scratch and the cache of bundles."""
     settings = ResultSettings(batch_pairs=200, halo_bp=1_200)
     layout = Layout(chunk_pairs=chunk_pairs, shard_bp=shard_bp)
-    found = ingest(sample, world.services, settings, layout, lambda _: None)
+    (found,) = ingest(sample, world.services, settings, layout, lambda _: None)
     assert found.plan is not None, found
     plan = found.plan
     work: list[Work] = []

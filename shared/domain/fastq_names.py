@@ -7,6 +7,9 @@ from enum import Enum, unique
 FASTQ_ENDINGS = (".fastq.gz", ".fq.gz", ".fastq.zst", ".fq.zst", ".fastq", ".fq")
 """What a FASTQ file's name ends in. The event subscription `ingest` lists the same endings."""
 
+BESIDE_ENDINGS = (".bed", ".vcf", ".vcf.gz")
+"""How the other files end that an order may name: targets, known genotypes."""
+
 _ENDING = "(?P<ending>" + "|".join(re.escape(ending) for ending in FASTQ_ENDINGS) + ")"
 
 _LETTERED = re.compile(r"(?P<stem>.+)_(?P<letter>[RI])(?P<mate>[12])(?:_(?P<part>\d{3}))?" + _ENDING)

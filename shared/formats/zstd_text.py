@@ -1,9 +1,13 @@
 """Text of a zstd file (RFC 8878): one frame or several. Unpacking can go on at the beginning of a frame."""
 
 import io
+import sys
 from collections import deque
 
-from backports.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
+if sys.version_info >= (3, 14):
+    from compression.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
+else:
+    from backports.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
 
 from shared.formats.seek_point import Packing, SeekPoint
 from shared.formats.unpacking import FEED_BYTES, HISTORY_BYTES, PIECE_BYTES, Damage, Damaged, DamageKind

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shared import naming
-from shared.domain.fastq_names import is_fastq
+from shared.domain.fastq_names import BESIDE_ENDINGS, is_fastq
 from shared.domain.ids import AnalysisId, digest
 from shared.domain.intake import Dropped, Request
 from shared.domain.order import parse_order, read_json, validated
@@ -17,9 +17,6 @@ from shared.ports import BlobFacts, BlobStore
 
 MAX_ORDER_BYTES = 1024**2
 """A thousand times a usual order, and a sheet of ten thousand rows; whatever is larger is not read into memory."""
-
-
-_BESIDE = (".bed", ".vcf", ".vcf.gz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ def read_folder(folder: str, blobs: BlobStore) -> LandingFolder:
         Dropped(facts.ref.name, facts.size, facts.content, facts.modified, facts.tier) for facts in listing.values()
     ]
     files = tuple(file for file in dropped if is_fastq(file.name))
-    beside = tuple(file for file in dropped if file.name.endswith(_BESIDE))
+    beside = tuple(file for file in dropped if file.name.endswith(BESIDE_ENDINGS))
     return replace(_read_orders(folder, listing, files, blobs), beside=beside)
 
 

@@ -11,6 +11,8 @@ from packaging.utils import canonicalize_name
 # Distributions by import name; those that share the `azure` namespace are told apart by their full name.
 _DISTRIBUTIONS = importlib.metadata.packages_distributions()
 
+_NEWER_STDLIB = frozenset({"compression"})  # of Python 3.14; until then a package has the same
+
 
 def third_party_imports(root: Path, packages: Sequence[str], follow: Sequence[str]) -> set[str]:
     """Canonical names of the distributions that `packages` import anywhere, lazily or not.
@@ -32,7 +34,7 @@ def third_party_imports(root: Path, packages: Sequence[str], follow: Sequence[st
             top = name.partition(".")[0]
             if top in {*packages, *follow}:
                 waiting.extend(_module_files(root, name))
-            elif top not in sys.stdlib_module_names:
+            elif top not in sys.stdlib_module_names | _NEWER_STDLIB:
                 found |= set(_distributions(name))
     return found
 

@@ -9,11 +9,13 @@ import pysam
 import pytest
 
 from batch_worker.engine.call import CallSummary
-from batch_worker.engine.gatk import GatkOptions, PloidyRegion, RecalibrationSummary, call_shard_gatk, recalibrate_shard
+from batch_worker.engine.gatk import GatkOptions, RecalibrationSummary, call_shard_gatk, recalibrate_shard
 from batch_worker.engine.gatk_tools import Gatk
 from batch_worker.engine.header import read_dict
 from batch_worker.engine.joint import JointOptions, genotype_jointly
 from shared.domain.genome import Interval, Shard, cut_shards
+from shared.domain.intervals import subtracted
+from shared.domain.karyotype import CallRegion
 from shared.domain.order import Caller
 from shared.errors import PermanentError
 from shared.formats.known_sites import prepare_known_sites
@@ -24,7 +26,6 @@ from tests.simulate import World
 
 pytestmark = pytest.mark.thorough
 SHARD_BP = 6_000
-OPTIONS = GatkOptions()
 
 
 @pytest.fixture(scope="session")
@@ -55,14 +56,15 @@ class Sample:
             log=self.work / "log",
         )
 
-    def call(self, shard: int, tables: list[Path], options: GatkOptions = OPTIONS) -> CallSummary:
+    def call(self, shard: int, tables: list[Path], regions: list[CallRegion] | None = None) -> CallSummary:
         return call_shard_gatk(
             self.parts[shard],
             shard=self.shards[shard],
             tables=tables,
             reference=self.reference,
             halo_bp=HALO_BP,
-            options=options,
+            options=GatkOptions(),
+            regions=regions,
             gatk=self.gatk,
             out_dir=self.work / f"called-{shard}",
             log=self.work / "log",
@@ -206,7 +208,8 @@ def test_a_region_may_have_another_ploidy_and_without_tables_qualities_stay(
 ) -> None:
     haploid = Interval("chrB", 1_000, 2_600)
     sample = Sample(**{**vars(called.sample), "work": tmp_path / "with space"})
-    summary = sample.call(1, [], GatkOptions(regions=(PloidyRegion(1, (haploid,)),)))
+    diploid = subtracted(sample.shards[1].intervals, (haploid,))
+    summary = sample.call(1, [], [CallRegion(2, diploid), CallRegion(1, (haploid,))])
     seen = set()
     for path in (summary.vcf, summary.gvcf):
         for row in rows(path):

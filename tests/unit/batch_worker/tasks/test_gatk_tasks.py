@@ -58,7 +58,8 @@ def planned(world: World, folder: Path) -> Plan:
         text = b"".join(b"".join(lines[at : at + 4]) for at in range(4 * (mate - 1), len(lines), 8))
         drop_fastq(world.blobs, "L1", mate, data=gzip.compress(text, mtime=0))
     drop_order(world.blobs, "L1", options={"caller": "gatk"})
-    plan = ingest(SAMPLE, world.services, SETTINGS, LAYOUT, lambda _: None).plan
+    (drop,) = ingest(SAMPLE, world.services, SETTINGS, LAYOUT, lambda _: None)
+    plan = drop.plan
     assert plan is not None
     for group in plan.read_groups:
         split_read_group(plan, group.id, 0, world.blobs, world.clock)

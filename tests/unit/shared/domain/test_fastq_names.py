@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.fastq_names import FASTQ_ENDINGS, is_fastq, is_inside, parse_fastq_name
+from shared.domain.fastq_names import BESIDE_ENDINGS, FASTQ_ENDINGS, is_fastq, is_inside, parse_fastq_name
 
 ROOT = Path(__file__).parents[4]
 
@@ -32,7 +32,7 @@ def test_every_ending_starts_ingest() -> None:
     (ingest,) = [one for one in subscriptions if one["name"] == "ingest"]
     (condition,) = ingest["filter"]["advancedFilters"]
     assert (condition["operatorType"], condition["key"]) == ("StringEndsWith", "subject")
-    assert condition["values"] == [*FASTQ_ENDINGS, "/order.json", "/samplesheet.csv"]
+    assert condition["values"] == [*FASTQ_ENDINGS, "/order.json", "/samplesheet.csv", *BESIDE_ENDINGS]
 
 
 @pytest.mark.parametrize(

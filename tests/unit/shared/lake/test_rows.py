@@ -220,7 +220,7 @@ def test_a_variant_on_a_contig_that_the_reference_lacks_is_refused() -> None:
 
 def test_a_sample_that_was_released_in_spite_of_missed_limits_says_which() -> None:
     missed = [Missed(figure=name, value=1, limit=Limit(min=2)) for name in ("mean_depth", "snvs")]
-    (row,) = lake_tables(make_plan(), [], [], QC, VERSIONS, missed)[0].data.to_pylist()
+    (row,) = lake_tables(make_plan(), [], [], QC, VERSIONS, missed=missed)[0].data.to_pylist()
     assert row["limits_missed"] == "mean_depth;snvs"
     (row,) = lake_tables(make_plan(), [], [], QC, VERSIONS)[0].data.to_pylist()
     assert row["limits_missed"] is None

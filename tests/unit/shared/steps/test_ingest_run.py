@@ -119,7 +119,8 @@ def test_a_sample_of_a_sheet_is_read_as_in_a_folder_of_its_own(world: World) -> 
     put(world, f"{RUN}/samplesheet.csv", SHEET)
     look(world)
     put_lanes(world, "NA1", *LANES["NA1"], folder="NA1")
-    own = {**TEMPLATE, "sample": "NA1", "patient": {"identifier": {"system": "urn:example:mrn", "value": "P1"}}}
+    own = {**TEMPLATE, "sample": "NA1", "sex": "female"}
+    own["patient"] = {"identifier": {"system": "urn:example:mrn", "value": "P1"}}
     del own["patient_system"]
     put(world, "NA1/order.json", json.dumps(own))
     in_run = plans(world)["NA1"]

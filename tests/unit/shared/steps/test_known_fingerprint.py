@@ -34,7 +34,8 @@ def world() -> World:
 
 
 def look(world: World) -> Drop:
-    return ingest(SAMPLE, world.services, ResultSettings(batch_pairs=10), Layout(chunk_pairs=20), lambda _: None)
+    (drop,) = ingest(SAMPLE, world.services, ResultSettings(batch_pairs=10), Layout(chunk_pairs=20), lambda _: None)
+    return drop
 
 
 def frozen(world: World, drop: Drop) -> Plan:

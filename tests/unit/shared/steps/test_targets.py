@@ -12,7 +12,7 @@ from shared.domain.plan import Layout, ResultSettings
 from shared.domain.thresholds import Limit
 from shared.errors import PermanentError, TransientError
 from shared.naming import Container
-from shared.steps.ingest import Drop, ingest, look_at_drop
+from shared.steps.ingest import Drop, ingest, look_at_folder
 from shared.steps.panels import install_definition
 from shared.steps.targets import read_targets
 from tests.drops import SAMPLE, drop_fastq, drop_order, install_bundle
@@ -35,7 +35,8 @@ def world() -> World:
 
 def look(world: World) -> Drop:
     told: list[AnalysisId] = []
-    return ingest(SAMPLE, world.services, SETTINGS, LAYOUT, told.append)
+    (drop,) = ingest(SAMPLE, world.services, SETTINGS, LAYOUT, told.append)
+    return drop
 
 
 def order(world: World, **fields) -> None:
@@ -81,7 +82,7 @@ def test_looking_freezes_nothing(world, tmp_path):
     panel(world, tmp_path)
     order(world)
     before = world.blobs.names(Container.WORK)
-    assert look_at_drop(SAMPLE, world.services, SETTINGS, LAYOUT).plan is not None
+    assert look_at_folder(SAMPLE, world.services, SETTINGS, LAYOUT)[0].plan is not None
     assert world.blobs.names(Container.WORK) == before
 
 
