@@ -127,8 +127,9 @@ def test_dropping_the_same_files_again_changes_nothing(
 
 
 def work_of_analyses(running: Running) -> dict[str, str]:
-    """All of the work container but the notes of which upload of an order was for which files."""
-    return {name: etag for name, etag in names(running, Container.WORK).items() if not name.startswith("intake/")}
+    """All of the work container but the notes of what each upload of an order was for."""
+    notes = ("intake/", "intake-definitions/")
+    return {name: etag for name, etag in names(running, Container.WORK).items() if not name.startswith(notes)}
 
 
 def settle(running: Running) -> None:
