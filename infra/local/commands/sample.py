@@ -30,6 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gff", type=Path, metavar="GFF3", help="gene models of Ensembl, GENCODE or RefSeq")
     parser.add_argument("--clinvar", type=Path, metavar="VCF", help="ClinVar's VCF for the same genome build")
     parser.add_argument("--common-sites", type=Path, metavar="VCF", help="common SNVs with INFO/AF")
+    parser.add_argument(
+        "--known-sites",
+        type=Path,
+        metavar="VCF",
+        nargs="+",
+        default=[],
+        help="places known to vary; for the caller gatk",
+    )
+    parser.add_argument("--par", type=Path, metavar="BED", help="pseudo-autosomal regions; known of GRCh37 and GRCh38")
     parser.add_argument("--fastq", type=Path, required=True, metavar="DIR", help="folder with one sample's FASTQ pairs")
     parser.add_argument("--order", type=Path, metavar="JSON", help="order.json; made from the file names when left out")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the results go (default: results/SAMPLE)")
@@ -47,7 +56,14 @@ def run(args: argparse.Namespace) -> int:
     """Make the bundle and the order, run the chain, copy the results."""
     state: Path = args.state
     fastqs = _fastqs(args.fastq)
-    sources = BundleSources(args.reference, args.gff, args.clinvar, common_sites=args.common_sites)
+    sources = BundleSources(
+        args.reference,
+        args.gff,
+        args.clinvar,
+        known_sites=tuple(args.known_sites),
+        common_sites=args.common_sites,
+        pseudo_autosomal=args.par,
+    )
     bundle = _bundle_name(sources, args.assembly)
     folder = state / "bundles" / bundle
     print(f"Preparing the reference bundle {bundle} ...", flush=True)
@@ -96,7 +112,8 @@ def _fastqs(folder: Path) -> tuple[Path, ...]:
 def _bundle_name(sources: BundleSources, assembly: Assembly) -> str:
     """A name that follows from the sources' bytes, so that the same sources are prepared once."""
     digest = hashlib.sha256(assembly.encode())
-    for path in (sources.fasta, sources.genes, sources.clinvar, sources.common_sites):
+    optional = (sources.genes, sources.clinvar, sources.common_sites, sources.pseudo_autosomal)
+    for path in (sources.fasta, *optional, *sources.known_sites):
         digest.update(b"\0")
         if path is not None:
             if not path.is_file():
