@@ -32,7 +32,7 @@ class HardFilters:
     """
 
     min_qual: float = 30.0
-    min_depth: int = 5
+    min_depth: int = 3
     min_quality_by_depth: float = 2.0
     max_snv_fisher_strand: float = 60.0
     max_indel_fisher_strand: float = 200.0

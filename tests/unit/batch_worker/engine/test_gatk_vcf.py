@@ -30,7 +30,7 @@ def record(ref: str = "A", alt: str = "G", qual: str = "500.1", depth: str = "30
         (record(), "PASS"),
         (record(qual="29.9"), "LowQual"),
         (record(qual="30"), "PASS"),
-        (record(depth="4"), "LowDepth"),
+        (record(depth="2"), "LowDepth"),
         (record(depth="."), "LowDepth"),
         (record(QD="1.9"), "LowQD"),
         (record(FS="60.1"), "HighFS"),
