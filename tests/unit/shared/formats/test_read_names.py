@@ -82,7 +82,16 @@ def test_only_so_many_reads_are_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    "head", [b"", b"@", b"\x1f\x8b", b"\x1f\x8bnonsense", gzip.compress(b"x" * 300_000)[:100], b"\x28\xb5\x2f\xfd\x00"]
+    "head",
+    [
+        b"",
+        b"@",
+        b"\x1f\x8b",
+        b"\x1f\x8bnonsense",
+        gzip.compress(b"x" * 300_000, mtime=0)[:100],
+        b"\x28\xb5\x2f\xfd\x00",
+    ],
+    ids=["empty", "one letter", "gzip's magic", "no gzip behind it", "no FASTQ", "zstd's magic"],
 )
 def test_a_file_that_cannot_be_read_tells_nothing(head: bytes) -> None:
     assert origin_of_head(head) == Origin()
