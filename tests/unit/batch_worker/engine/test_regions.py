@@ -142,6 +142,7 @@ def random_targets(contigs, seed: int, count: int, longest: int) -> Intervals:
     return merged(found, contigs)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("seed", "count", "longest", "shard_bp"),
     [(1, 12, 300, 10**9), (3, 400, 3, 3_017), (8, 4, 4_000, 2_012)],
@@ -164,6 +165,7 @@ def test_targets_give_the_whole_genomes_records_inside_them(call, diploid, conti
     assert sum(one.on_target for one in found.summaries) > 0
 
 
+@pytest.mark.thorough
 def test_every_shard_cut_gives_the_same_blocks_at_targets_edges(call, contigs):
     targets = random_targets(contigs, 5, 30, 200)
     whole = call(targets=targets)
@@ -176,6 +178,7 @@ def test_every_shard_cut_gives_the_same_blocks_at_targets_edges(call, contigs):
         assert sum(one.on_target for one in cut.summaries) == whole.summaries[0].on_target
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("shard_bp", "edge"), [(10**9, 2_500), (3_017, 3_017), (2_012, 3_000)])
 def test_each_region_has_its_ploidy_up_to_its_last_base(call, diploid, haploid, contigs, shard_bp, edge):
     everything = tuple(Interval(contig.name, 0, contig.length) for contig in contigs)

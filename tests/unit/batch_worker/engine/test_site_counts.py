@@ -59,6 +59,7 @@ def read_by_read(bam_path: Path, sites: list[CommonSite]) -> dict[tuple[str, int
     return found
 
 
+@pytest.mark.thorough
 def test_counts_are_those_of_a_count_read_by_read_and_do_not_depend_on_cuts(world, reference, tmp_path) -> None:
     sites = every(world, 7)
     whole = run_pipeline(world, reference, tmp_path / "whole", 10**9, common_sites=sites)

@@ -51,6 +51,7 @@ def test_reads_are_left_out_beyond_what_the_caller_counts_and_mates_go_together(
     assert again == {names[row] for row in chosen}
 
 
+@pytest.mark.thorough
 def test_calls_at_deep_places_do_not_depend_on_shards_or_targets(reference, tmp_path):
     deep = make_world(seed=7, pairs=17_000, variety=0.3)  # some 330 reads over every position
     contigs = read_dict(reference.with_name("reference.fa.dict"))

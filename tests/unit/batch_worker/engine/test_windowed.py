@@ -65,6 +65,7 @@ def lines(bam: Path) -> list[str]:
         return [str(opened.header), *(record.to_string() for record in opened.fetch(until_eof=True))]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("limits", "least"),
     [

@@ -189,6 +189,7 @@ def test_targets_without_x_tell_nothing_of_sex_and_y_is_called_with_one_copy(ana
     }
 
 
+@pytest.mark.thorough
 def test_the_same_bytes_however_it_is_cut_as_cram_too(analyse, man, male):
     options = {"alignments": "cram"}
     whole = analyse(man, options=options)
