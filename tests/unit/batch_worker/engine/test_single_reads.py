@@ -212,6 +212,5 @@ def test_variants_are_called_from_short_and_long_single_reads(world, reference, 
 
 
 def test_records_that_are_not_one_per_read_are_refused():
-    align(first_reads(singles_of(world.read_groups["L1"]), 4), reference, tmp_path, single_end=True)
     with pytest.raises(LedgerError, match="one primary record for each of 1 single reads"):
         as_single([], [b"a"])

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from shared.domain.ids import AnalysisId
-from shared.domain.ledger import balance, check_reads, check_shards
+from shared.domain.ledger import SampleReads, balance, check_reads, check_shards
 from shared.domain.markers import AlignedMarker, CalledMarker, ChunkMarker, OutputFile, ShardPart, SplitMarker
 from shared.domain.work import ChunkKey
 from shared.errors import LedgerError, PermanentError
 from tests.factories import NOON, make_plan
 
 COMMON: dict[str, Any] = {"analysis": AnalysisId("0" * 24), "started": NOON, "ended": NOON, "core_seconds": 0.0}
-PLAN = make_plan(contigs=(("chr1", 1_000),), shard_bp=500)
+PLAN = make_plan(groups=("L1",), contigs=(("chr1", 1_000),), shard_bp=500)
 OUTPUT = OutputFile(container="work", name="x", size=1, md5="0" * 32)
 
 
@@ -49,8 +49,8 @@ CALLED = {0: called(0, 36, 35), 1: called(1, 25, 25)}
 
 
 def test_counts_that_balance_give_the_samples_pairs() -> None:
-    assert check_reads(SPLITS, CHUNKS, ALIGNED) == 30
-    check_shards(PLAN, list(ALIGNED.values()), CALLED, 30)
+    assert check_reads(PLAN, SPLITS, CHUNKS, ALIGNED) == SampleReads(pairs=30)
+    check_shards(PLAN, list(ALIGNED.values()), CALLED, SampleReads(pairs=30))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_reads_that_are_lost_or_doubled_on_the_way_are_found(
     splits: Any, chunks: Any, aligned_markers: Any, message: str
 ) -> None:
     with pytest.raises(LedgerError, match=message):
-        check_reads(splits, chunks, aligned_markers)
+        check_reads(PLAN, splits, chunks, aligned_markers)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_alignments_that_are_lost_or_doubled_between_chunks_and_shards_are_found
     called_markers: dict[int, CalledMarker], pairs: int, message: str
 ) -> None:
     with pytest.raises(LedgerError, match=message):
-        check_shards(PLAN, list(ALIGNED.values()), called_markers, pairs)
+        check_shards(PLAN, list(ALIGNED.values()), called_markers, SampleReads(pairs))
 
 
 def test_a_ledger_that_does_not_balance_is_permanent_and_says_whose_fault_it_is() -> None:
