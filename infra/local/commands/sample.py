@@ -155,7 +155,7 @@ def _named_files(order: Order, fastq_folder: Path, order_file: Path | None) -> t
     return tuple(path for path, _ in named)
 
 
-def _sample_of(fastqs: tuple[Path, ...], *, single_end: bool) -> str:
+def _sample_of(fastqs: tuple[Path, ...], *, single_end: bool = False) -> str:
     """The sample name that all FASTQ names begin with."""
     names = set()
     for path in fastqs:

@@ -119,3 +119,42 @@ def test_a_ledger_that_does_not_balance_is_permanent_and_says_whose_fault_it_is(
     ):
         balance("read pairs", 1_000, "here", 999, "there")
     balance("read pairs", 5, "here", 5, "there")
+
+
+def single_end_plan() -> Any:
+    group = PLAN.read_groups[0].model_copy(update={"r2": None})
+    return PLAN.model_copy(update={"read_groups": (group, make_plan(groups=("L2",)).read_groups[0])})
+
+
+def test_a_single_end_read_has_one_primary_alignment() -> None:
+    plan = single_end_plan()
+    markers = {key: marker.model_copy(update={"primary": marker.pairs}) for key, marker in ALIGNED.items()}
+    halves = {
+        ChunkKey("L1", 0): aligned(0, 20, (10, 10), (10, 10), primary=20),
+        ChunkKey("L1", 1): aligned(1, 10, (5, 5), (5, 5), primary=10),
+    }
+    assert check_reads(plan, SPLITS, CHUNKS, halves) == SampleReads(pairs=0, single_reads=30)
+    with pytest.raises(LedgerError, match="20 in aligned marker L1/0, 40 in its shard parts"):
+        check_reads(plan, SPLITS, CHUNKS, markers)
+    with pytest.raises(LedgerError, match="20 in the single-end reads, 40 in aligned marker L1/0"):
+        check_reads(plan, SPLITS, CHUNKS, ALIGNED)
+    with pytest.raises(LedgerError, match=r"ledger of single-end reads .*: 31 in split"):
+        check_reads(plan, {"L1": split(31, 2)}, CHUNKS, halves)
+    shards = {0: called(0, 15, 15), 1: called(1, 15, 15)}
+    check_shards(plan, list(halves.values()), shards, SampleReads(0, 30))
+    with pytest.raises(LedgerError, match="32 in twice the sample's read pairs and its single-end reads, 30 in"):
+        check_shards(plan, list(halves.values()), shards, SampleReads(1, 30))
+
+
+def test_pairs_and_single_end_reads_of_a_sample_add_up() -> None:
+    other = SplitMarker(read_group="L2", pairs=5, chunks=1, **COMMON)
+    chunk_2 = ChunkMarker(read_group="L2", number=0, first_pair=0, pairs=5, first_name="a", last_name="b", **COMMON)
+    aligned_2 = aligned(0, 5, (5, 5), (5, 5)).model_copy(update={"read_group": "L2"})
+    halves = {
+        ChunkKey("L1", 0): aligned(0, 20, (10, 10), (10, 10), primary=20),
+        ChunkKey("L1", 1): aligned(1, 10, (5, 5), (5, 5), primary=10),
+        ChunkKey("L2", 0): aligned_2,
+    }
+    found = check_reads(single_end_plan(), {**SPLITS, "L2": other}, {**CHUNKS, ChunkKey("L2", 0): chunk_2}, halves)
+    assert found == SampleReads(pairs=5, single_reads=30)
+    assert found.count == 40
