@@ -147,7 +147,8 @@ def align_chunk(
     table = records.in_order()
     flag = table.column("flag")
     primary = flag & NOT_PRIMARY == 0
-    header = bam_header(header_text(contigs, [read_group], [aligner_program()]), contigs)
+    program = aligner_program(paired=not single_end, single_end=single_end)
+    header = bam_header(header_text(contigs, [read_group], [program]), contigs)
     parts = []
     for part in _write_parts(records, table, shards, contigs, halo_bp, header, out_dir):
         on_part(part)

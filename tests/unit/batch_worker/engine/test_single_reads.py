@@ -211,6 +211,16 @@ def test_variants_are_called_from_short_and_long_single_reads(world, reference, 
         assert ("chrA", at + 1) in {(v.chrom, v.pos) for v in vcf if "PASS" in v.filter}
 
 
+def test_the_header_says_which_kinds_of_reads_there_are(
+    whole: Outcome, single_whole: Outcome, world, reference, tmp_path
+):
+    mixed = run_pipeline(single_world(world, ("L2",)), reference, tmp_path, 4_000, singles=("L2",))
+    for outcome, words in ((whole, "paired"), (single_whole, "single-end"), (mixed, "paired and single-end")):
+        with pysam.AlignmentFile(str(outcome.bam.path)) as bam:
+            program = bam.header.to_dict()["PG"][0]
+        assert program["DS"] == f"BWA-MEM, {words}, default options"
+
+
 def test_records_that_are_not_one_per_read_are_refused():
     with pytest.raises(LedgerError, match="one primary record for each of 1 single reads"):
         as_single([], [b"a"])
