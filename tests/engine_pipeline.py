@@ -1,7 +1,10 @@
-"""The engine from FASTQ text to gathered files, in process, for tests."""
+"""The engine from FASTQ text to gathered files, in process, for tests.
+
+Read groups named in `singles` are single reads; a chunk of them holds as many reads as one of pairs.
+"""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +35,14 @@ def chunks(reads: bytes, pairs: int) -> list[bytes]:
 
 
 def align_all(
-    world: World, reference: Path, work: Path, shards: tuple[Shard, ...], chunk_pairs: int, threads: int = 1
+    world: World,
+    reference: Path,
+    work: Path,
+    shards: tuple[Shard, ...],
+    chunk_pairs: int,
+    threads: int = 1,
+    singles: Collection[str] = (),
+    halo_bp: int = HALO_BP,
 ) -> list[AlignSummary]:
     summaries = []
     for lane, reads in world.read_groups.items():
@@ -46,9 +56,10 @@ def align_all(
                     index_prefix=reference,
                     read_group=SamReadGroup(lane, "NA1", "lib1", "ILLUMINA", f"F1.{lane}"),
                     shards=shards,
-                    halo_bp=HALO_BP,
+                    halo_bp=halo_bp,
                     batch_pairs=BATCH_PAIRS,
                     threads=threads,
+                    single_end=lane in singles,
                     out_dir=folder / "parts",
                     log=work / "align.log",
                 )
@@ -64,15 +75,17 @@ def run_pipeline(
     chunk_pairs: int = 10**6,
     threads: int = 1,
     common_sites: Sequence[CommonSite] = (),
+    singles: Collection[str] = (),
+    halo_bp: int = HALO_BP,
 ) -> Outcome:
     shards = cut_shards(read_dict(reference.with_name("reference.fa.dict")), shard_bp)
-    aligned = align_all(world, reference, work, shards, chunk_pairs, threads)
+    aligned = align_all(world, reference, work, shards, chunk_pairs, threads, singles, halo_bp)
     called = [
         call_shard(
             [summary.parts[shard.number].path for summary in aligned],
             shard=shard,
             reference=reference,
-            halo_bp=HALO_BP,
+            halo_bp=halo_bp,
             options=CallOptions(),
             out_dir=work / "called" / str(shard.number),
             log=work / "call.log",

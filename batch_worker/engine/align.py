@@ -28,6 +28,8 @@ from batch_worker.engine.packed import (
     SECONDARY,
     SUPPLEMENTARY,
     Cover,
+    Records,
+    Spans,
     bam_header,
     mate_facts_tags,
     records_of,
@@ -35,6 +37,7 @@ from batch_worker.engine.packed import (
 )
 from batch_worker.engine.place_counts import PlaceCounts
 from batch_worker.engine.read_metrics import ReadMetrics
+from batch_worker.engine.single_reads import as_single, failed_insert_sizes, paired_by_two
 from batch_worker.process import stderr_to
 from shared.domain.genome import Contig, Interval, Shard
 from shared.errors import LedgerError, PermanentError
@@ -65,7 +68,12 @@ class AlignedPart:
 
 @dataclass(frozen=True, slots=True)
 class AlignSummary:
-    """What a chunk's alignment gave. `primary` is always twice `pairs`; `counted` is by place, see `PlaceCounts`."""
+    """What a chunk's alignment gave.
+
+    Attributes:
+        pairs: Templates: read pairs, of which `primary` is then twice as many; or single reads, as many as `primary`.
+        counted: By place, see `PlaceCounts`.
+    """
 
     pairs: int
     metrics: ReadMetrics
@@ -88,29 +96,31 @@ def align_chunk(
     threads: int,
     out_dir: Path,
     log: Path,
+    single_end: bool = False,
     places: Mapping[str, Sequence[Interval]] = MappingProxyType({}),
     kept_bytes: int = KEPT_BYTES,
     on_part: Callable[[AlignedPart], None] = lambda _: None,
 ) -> AlignSummary:
-    """Align the pairs of a chunk and write one BAM part per shard, `{shard number:05d}.bam`, to `out_dir`.
+    """Align the reads of a chunk and write one BAM part per shard, `{shard number:05d}.bam`, to `out_dir`.
 
     Args:
-        reads: Interleaved FASTQ (R1, R2, ...), plain or gzip.
+        reads: FASTQ, plain or gzip; of pairs interleaved (R1, R2, ...).
         index_prefix: `reference.fa` with the files of `build_index` beside it.
         read_group: Of all reads of the chunk.
         shards: They cover the genome exactly once, in order.
         halo_bp: A part holds every record that overlaps its shard widened by this many bp on each side.
-        batch_pairs: Pairs per aligner batch; changing it changes results.
+        batch_pairs: Pairs per aligner batch, which else has twice as many single reads; changing it changes results.
         threads: Batches aligned at the same time; does not change results.
         out_dir: Made if missing.
         log: The aligner's chatter is appended here.
+        single_end: The reads have no mates.
         places: Where surely placed reads are counted, by the count's name.
         kept_bytes: Records that stay in memory, bytes; more go to a file in `out_dir`. Does not change results.
         on_part: Told of each part when it is written, while the next ones are not.
 
     Raises:
         PermanentError: When reads are malformed or shards do not fit the reference.
-        LedgerError: When the aligner does not give exactly two primary records per pair.
+        LedgerError: When the aligner does not give exactly two primary records per pair, or one per single read.
     """
     if batch_pairs < 1 or threads < 1:
         raise PermanentError(f"batch_pairs is {batch_pairs} and threads {threads}; both must be at least 1.")
@@ -123,16 +133,22 @@ def align_chunk(
     pairs = 0
     with stderr_to(log):
         for batch, aligned in _aligned(
-            read_batches(reads, label, batch_pairs), index_prefix, contigs, read_group, threads
+            read_batches(reads, label, batch_pairs, single_end=single_end),
+            index_prefix,
+            contigs,
+            read_group,
+            threads,
+            single_end=single_end,
         ):
-            head = _keep(records, batch, aligned)
+            head = _keep(records, batch, aligned, single_end=single_end)
             metrics.add(batch, head)
             counts.add(head)
             pairs += len(batch.names)
     table = records.in_order()
     flag = table.column("flag")
     primary = flag & NOT_PRIMARY == 0
-    header = bam_header(header_text(contigs, [read_group], [aligner_program()]), contigs)
+    program = aligner_program(paired=not single_end, single_end=single_end)
+    header = bam_header(header_text(contigs, [read_group], [program]), contigs)
     parts = []
     for part in _write_parts(records, table, shards, contigs, halo_bp, header, out_dir):
         on_part(part)
@@ -150,7 +166,13 @@ def align_chunk(
 
 
 def _aligned(
-    batches: Iterable[Batch], index_prefix: Path, contigs: Sequence[Contig], read_group: SamReadGroup, threads: int
+    batches: Iterable[Batch],
+    index_prefix: Path,
+    contigs: Sequence[Contig],
+    read_group: SamReadGroup,
+    threads: int,
+    *,
+    single_end: bool,
 ) -> Iterator[tuple[Batch, list[bytes]]]:
     """Align batches, `threads` at a time, and yield them in order with their packed records."""
     import bwa_mem3
@@ -162,8 +184,12 @@ def _aligned(
         )
     options = bwa_mem3.MemOpts()
     options.set_read_group_id(read_group.id)  # process-wide in bwa-mem3: one read group per process at a time
+    unpairable = failed_insert_sizes(index, options) if single_end else None
 
     def work(batch: Batch) -> list[bytes]:
+        if single_end:
+            records, _ = bwa_mem3.align_batch(index, options, paired_by_two(batch), unpairable)
+            return as_single([record.bytes for record in records], batch.names)
         sequences, qualities = batch.sequences, batch.qualities
         pairs = [
             bwa_mem3.ReadPair(name, sequences[i], name, sequences[i + 1], qualities[i], qualities[i + 1])
@@ -184,8 +210,8 @@ def _aligned(
             yield done, future.result()
 
 
-def _keep(kept: ChunkRecords, batch: Batch, aligned: list[bytes]) -> NDArray[Any]:
-    """Keep a batch's records, with the facts about the mate that duplicate marking needs as a last tag.
+def _keep(kept: ChunkRecords, batch: Batch, aligned: list[bytes], *, single_end: bool) -> NDArray[Any]:
+    """Keep a batch's records, with the facts that duplicate marking needs as a last tag.
 
     Returns:
         The fixed fields of the records.
@@ -194,20 +220,8 @@ def _keep(kept: ChunkRecords, batch: Batch, aligned: list[bytes]) -> NDArray[Any
     offsets = np.cumsum(lengths) - lengths
     table = records_of(b"".join(aligned), offsets)
     spans = spans_of(table)
-    flag, pos = table.head["flag"], table.head["pos"]
-    primary = np.flatnonzero(flag & NOT_PRIMARY == 0)
-    first = flag[primary] & FIRST != 0
-    if len(primary) != 2 * len(batch.names) or not first[0::2].all() or first[1::2].any():
-        raise LedgerError(
-            f"The aligner gave {len(primary)} primary records for {len(batch.names)} pairs, or not in the order "
-            f"R1, R2; "
-            "exactly two per pair were expected. Is this a supported version of bwa-mem3?"
-        )
-    # markdup counts unclipped starts from 1 and ends as half-open ends; the same numbers are kept here.
-    swap = np.arange(len(primary)).reshape(-1, 2)[:, ::-1].ravel()
-    start = (pos[primary] - spans.left_clip[primary] + 1)[swap]
-    end = (spans.end[primary] + spans.right_clip[primary])[swap]
-    tags = mate_facts_tags(start, end, batch.scores, batch.scores[swap])
+    primary = np.flatnonzero(table.head["flag"] & NOT_PRIMARY == 0)
+    tags = _facts_of_singles(batch) if single_end else _facts_of_mates(batch, table, spans, primary)
     # The tags go in behind their records: everything behind moves by one tag per primary record before it.
     longer = np.zeros(len(table), dtype=np.int64)
     longer[primary] = MATE_FACTS_BYTES
@@ -222,6 +236,29 @@ def _keep(kept: ChunkRecords, batch: Batch, aligned: list[bytes]) -> NDArray[Any
     np.frombuffer(buffer, dtype=np.uint8)[begins[:, None] + np.arange(4)] = block_sizes
     kept.add(buffer, table, spans, sizes)
     return table.head
+
+
+def _facts_of_singles(batch: Batch) -> bytes:
+    """The tags of the primary records of reads without mates, one per read."""
+    nothing = np.zeros(len(batch.names), dtype=np.int64)
+    return mate_facts_tags(nothing, nothing, batch.scores, nothing)
+
+
+def _facts_of_mates(batch: Batch, table: Records, spans: Spans, primary: NDArray[np.int64]) -> bytes:
+    """The tags of the primary records of pairs, two per pair."""
+    flag, pos = table.head["flag"], table.head["pos"]
+    first = flag[primary] & FIRST != 0
+    if len(primary) != 2 * len(batch.names) or not first[0::2].all() or first[1::2].any():
+        raise LedgerError(
+            f"The aligner gave {len(primary)} primary records for {len(batch.names)} pairs, or not in the order "
+            f"R1, R2; "
+            "exactly two per pair were expected. Is this a supported version of bwa-mem3?"
+        )
+    # markdup counts unclipped starts from 1 and ends as half-open ends; the same numbers are kept here.
+    swap = np.arange(len(primary)).reshape(-1, 2)[:, ::-1].ravel()
+    start = (pos[primary] - spans.left_clip[primary] + 1)[swap]
+    end = (spans.end[primary] + spans.right_clip[primary])[swap]
+    return mate_facts_tags(start, end, batch.scores, batch.scores[swap])
 
 
 def _write_parts(

@@ -1,4 +1,4 @@
-"""A chunk of interleaved read pairs (R1, R2, R1, R2, ...), read in batches of a fixed number of pairs."""
+"""A chunk of interleaved read pairs (R1, R2, R1, R2, ...) or of single reads, in batches of a fixed number of reads."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from shared.errors import PermanentError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _LINES_PER_PAIR = 8
+_LINES_PER_READ = 4
 _SCORED_QUALITY = 15  # Phred; samtools fixmate and markdup sum the qualities from here on
 _Q30 = 30
 _PIECE_BYTES = 8 << 20  # decompressed bytes read at a time
@@ -21,11 +22,11 @@ _MAX_NAME = 254  # bytes; a BAM record cannot hold more
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Consecutive pairs of a chunk.
+    """Consecutive pairs, or single reads, of a chunk.
 
     Attributes:
-        names: One per pair, without `/1` and without comments.
-        sequences: R1, R2, R1, R2, ...
+        names: One per pair or single read, without `/1` and without comments.
+        sequences: R1, R2, R1, R2, ...; or single reads.
         qualities: As in FASTQ (Phred + 33), in the same order.
         scores: Sum of the Phred qualities of 15 and above of each read, in the same order.
         bases: Bases in all reads.
@@ -66,13 +67,14 @@ def bare_name(title: bytes) -> bytes:
     return name[:-2] if len(name) > 2 and name[-2:] in {b"/1", b"/2"} else name
 
 
-def read_batches(source: Path | BinaryIO, label: str, batch_pairs: int) -> Iterator[Batch]:
-    """Yield batches of `batch_pairs` pairs; the last may be shorter.
+def read_batches(source: Path | BinaryIO, label: str, batch_pairs: int, *, single_end: bool = False) -> Iterator[Batch]:
+    """Yield batches of `batch_pairs` pairs, or of twice as many single reads; the last may be shorter.
 
     Args:
-        source: Interleaved FASTQ, a path or a stream.
+        source: FASTQ, interleaved where it holds pairs; a path or a stream.
         label: How messages name the chunk.
         batch_pairs: Pairs per batch.
+        single_end: The reads have no mates.
 
     Raises:
         PermanentError: With the line number, when a record is malformed or mates do not match.
@@ -80,7 +82,7 @@ def read_batches(source: Path | BinaryIO, label: str, batch_pairs: int) -> Itera
     first_line = 1
     with open_reads(source) as reads:
         for lines in _line_groups(reads, batch_pairs * _LINES_PER_PAIR):
-            yield _batch(lines, label, first_line)
+            yield _batch(lines, label, first_line, single_end=single_end)
             first_line += len(lines)
 
 
@@ -121,13 +123,21 @@ def _pair_names(titles: list[bytes]) -> list[bytes] | None:
     return first if first == [bare_name(title) for title in titles[1::2]] else None
 
 
-def _batch(lines: list[bytes], label: str, first_line: int) -> Batch:
+def _single_names(titles: list[bytes]) -> list[bytes]:
+    """The name of each read. The common form, without tab and `/1`, is told apart fast."""
+    names = [title.partition(b" ")[0] for title in titles]
+    if any(b"\t" in name or name.endswith((b"/1", b"/2")) for name in names):
+        return [bare_name(title) for title in titles]
+    return [name[1:] for name in names]
+
+
+def _batch(lines: list[bytes], label: str, first_line: int, *, single_end: bool) -> Batch:
     """Make a batch of whole records, or say what is wrong with the first bad one."""
     titles, sequences, pluses, qualities = lines[0::4], lines[1::4], lines[2::4], lines[3::4]
     lengths = list(map(len, qualities))
-    names = _pair_names(titles)
+    names = _single_names(titles) if single_end else _pair_names(titles)
     if (
-        len(lines) % _LINES_PER_PAIR
+        len(lines) % (_LINES_PER_READ if single_end else _LINES_PER_PAIR)
         or names is None
         or {title[:1] for title in titles} != {b"@"}
         or not all(plus[:1] == b"+" for plus in set(pluses))
@@ -135,7 +145,7 @@ def _batch(lines: list[bytes], label: str, first_line: int) -> Batch:
         or list(map(len, sequences)) != lengths
         or not 0 < min(map(len, names)) <= max(map(len, names)) <= _MAX_NAME
     ):
-        raise PermanentError(_complaint(lines, label, first_line))
+        raise PermanentError(_complaint(lines, label, first_line, single_end=single_end))
     quality = np.frombuffer(b"".join(qualities), dtype=np.uint8)
     if quality.min() < ord("!") or quality.max() > ord("~"):
         raise PermanentError(
@@ -151,7 +161,7 @@ def _batch(lines: list[bytes], label: str, first_line: int) -> Batch:
     return Batch(names, sequences, qualities, scores, len(phred), int(np.count_nonzero(phred >= _Q30)))
 
 
-def _complaint(lines: list[bytes], label: str, first_line: int) -> str:
+def _complaint(lines: list[bytes], label: str, first_line: int, *, single_end: bool) -> str:
     """What is wrong with the first bad record of a batch; the read's name is not repeated in full."""
     names = [bare_name(title) for title in lines[0::4]]
     for record in range(len(lines) // 4):
@@ -171,9 +181,10 @@ def _complaint(lines: list[bytes], label: str, first_line: int) -> str:
                 f"equal and "
                 "at least 1. Split the FASTQ files again."
             )
-        if record % 2 and names[record] != names[record - 1]:
+        if not single_end and record % 2 and names[record] != names[record - 1]:
             return f"{label} line {line}: this R2 has another name than the R1 before it. Are R1 and R2 of one run?"
+    what, size = ("read", _LINES_PER_READ) if single_end else ("pair", _LINES_PER_PAIR)
     return (
-        f"{label} line {first_line + len(lines) - 1}: the chunk ends inside a pair ({len(lines)} lines after line "
-        f"{first_line - 1}; a pair has {_LINES_PER_PAIR}). Split the FASTQ files again."
+        f"{label} line {first_line + len(lines) - 1}: the chunk ends inside a {what} ({len(lines)} lines after line "
+        f"{first_line - 1}; a {what} has {size}). Split the FASTQ files again."
     )

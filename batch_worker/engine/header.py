@@ -1,6 +1,6 @@
 """SAM headers: the same text for the same reference, read groups and programs; no dates, no paths."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -38,9 +38,20 @@ class SamReadGroup:
         )
 
 
-def aligner_program() -> str:
-    """The @PG line of the aligner, without a line end."""
-    return f"@PG\tID:bwa-mem3\tPN:bwa-mem3\tVN:{version('bwa-mem3')}\tDS:BWA-MEM, paired, default options"
+_ENDS = ("paired", "single-end")
+
+
+def aligner_program(*, paired: bool = True, single_end: bool = False) -> str:
+    """The @PG line of the aligner, without a line end; it says which kinds of reads there are."""
+    ends = " and ".join(name for name, is_there in zip(_ENDS, (paired, single_end), strict=True) if is_there)
+    return f"@PG\tID:bwa-mem3\tPN:bwa-mem3\tVN:{version('bwa-mem3')}\tDS:BWA-MEM, {ends}, default options"
+
+
+def aligner_program_of(headers: Iterable[str]) -> str:
+    """The aligner's @PG line of records from files with these headers, which this module wrote."""
+    lines = [line for text in headers for line in text.splitlines() if line.startswith("@PG\tID:bwa-mem3\t")]
+    paired, single_end = (any(f"DS:BWA-MEM, {name}," in line for line in lines) for name in _ENDS)
+    return aligner_program(paired=paired or not single_end, single_end=single_end)
 
 
 def duplicates_program() -> str:

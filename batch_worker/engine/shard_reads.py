@@ -14,7 +14,7 @@ from batch_worker.engine.bgzf import write_bgzf
 from batch_worker.engine.duplicates import find_duplicates, set_duplicate_flags
 from batch_worker.engine.header import (
     SamReadGroup,
-    aligner_program,
+    aligner_program_of,
     duplicates_program,
     header_text,
     parse_read_groups,
@@ -154,9 +154,11 @@ def _merge(parts: Sequence[Path], contigs: Sequence[Contig]) -> tuple[str, Recor
     buffers: list[NDArray[np.uint8]] = []
     offsets: list[NDArray[np.int64]] = []
     groups: dict[str, SamReadGroup] = {}
+    headers: list[str] = []
     base = 0
     for part in parts:
         text, named, data, start = read_bam(part)
+        headers.append(text)
         if named != expected:
             raise PermanentError(f"{part.name} was aligned to another reference. Align the chunk again.")
         for group in parse_read_groups(text):
@@ -168,7 +170,7 @@ def _merge(parts: Sequence[Path], contigs: Sequence[Contig]) -> tuple[str, Recor
     # One copy, which is writable: flags are set in place.
     merged = records_of(np.concatenate(buffers), np.concatenate(offsets))
     order = coordinate_order(merged.head["ref"], merged.head["pos"])
-    text = header_text(contigs, list(groups.values()), [aligner_program(), duplicates_program()])
+    text = header_text(contigs, list(groups.values()), [aligner_program_of(headers), duplicates_program()])
     return text, Records(merged.buffer, merged.offsets[order], merged.head[order])
 
 

@@ -70,10 +70,11 @@ def align(plan: Plan, chunk: ChunkKey, context: TaskContext, scratch: Path) -> N
             threads=context.threads,
             out_dir=scratch / "parts",
             log=chatter,
+            single_end=group.is_single_end,
             places=plan.karyotype.counted(read_targets(plan, blobs)),
             on_part=lambda part: uploads.append(pool.submit(upload, part)),
         )
-    balance("read pairs", source.pairs, f"chunk {chunk.read_group}/{chunk.number}", summary.pairs, "its alignment")
+    balance(group.unit, source.pairs, f"chunk {chunk.read_group}/{chunk.number}", summary.pairs, "its alignment")
     parts = tuple(done.result() for done in uploads)
     marker = AlignedMarker(
         analysis=plan.analysis,

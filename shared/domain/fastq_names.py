@@ -71,13 +71,14 @@ def is_inside(path: str) -> bool:
     return "\\" not in path and "://" not in path and all(part not in {"", ".", ".."} for part in path.split("/"))
 
 
-def parse_fastq_name(name: str, sample: str = "") -> FastqName | None:
+def parse_fastq_name(name: str, sample: str = "", *, single_end: bool = False) -> FastqName | None:
     """What a file name tells; None when it follows no known convention.
 
     Args:
         name: Without a folder.
         sample: The sample it lies with, when known. A file named exactly like the sample tells no mate: in a folder
             X_1, `X_1.fastq.gz` is the sample's only file or the first mate of X, and nobody can know which.
+        single_end: The reads are known to have no mates: a name that tells no mate is one of first reads then.
 
     >>> parse_fastq_name("NA1_S1_L001_R2_001.fastq.gz").mate_name
     'NA1_S1_L001_R1_001.fastq.gz'
@@ -86,7 +87,7 @@ def parse_fastq_name(name: str, sample: str = "") -> FastqName | None:
     """
     match = _LETTERED.fullmatch(name) or _NUMBERED.fullmatch(name)
     if match is None or name.removesuffix(match["ending"]) == sample:
-        return None
+        return _single_name(name) if single_end else None
     found = match.groupdict()
     stem = found["stem"]
     if "letter" not in found and _LETTERED.fullmatch(f"{stem}.fq"):
@@ -101,6 +102,13 @@ def parse_fastq_name(name: str, sample: str = "") -> FastqName | None:
         part="" if part == "001" else part,
         kind=NameKind.READS if is_read else NameKind.LEFT_OUT,
     )
+
+
+def _single_name(name: str) -> FastqName | None:
+    stem = next((name.removesuffix(ending) for ending in FASTQ_ENDINGS if name.endswith(ending)), "")
+    if not stem:
+        return None
+    return FastqName(stem, 1, "", kind=NameKind.LEFT_OUT if _is_undetermined(stem) else NameKind.READS)
 
 
 def _is_undetermined(stem: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.domain.fastq_names import NameKind, is_fastq, parse_fastq_name
+from shared.domain.fastq_names import FastqName, NameKind, is_fastq, parse_fastq_name
 from shared.domain.order import Order
 from shared.domain.reads import InputFile, Pair, Pairing, pair_up
 from shared.errors import PermanentError
@@ -40,8 +40,8 @@ class Request:
         upload: What tells this upload of the order from others.
         candidates: Full names of the files there now that an order without `files` may be for.
         pairs: The pairs by full names, where a sample sheet gives them; else the names of the files tell.
-        expected: Full names of R1 and R2 by lane (None: lanes are not split), as an Illumina sheet lets them be
-            foreseen; a lane that has a file when the order arrives is not waited for.
+        expected: Full names of R1 and R2 (of R1 only, of single-end reads) by lane (None: lanes are not split), as an
+            Illumina sheet lets them be foreseen; a lane that has a file when the order arrives is not waited for.
         aliases: Other file names that a foreseen one may turn out to have, by the foreseen one.
     """
 
@@ -52,7 +52,7 @@ class Request:
     upload: str
     candidates: tuple[str, ...] = ()
     pairs: tuple[Pair, ...] | None = None
-    expected: Mapping[int | None, tuple[str, str]] = field(default_factory=dict)
+    expected: Mapping[int | None, tuple[str, ...]] = field(default_factory=dict)
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -80,7 +80,7 @@ class Complete:
     """All files of the order are there.
 
     Attributes:
-        pairs: The R1/R2 pairs.
+        pairs: The R1/R2 pairs, and files of single-end reads.
         files: The files by name.
         received: When the last of them, or the order, came in.
         archived: Names of those that lie in the archive tier.
@@ -93,8 +93,8 @@ class Complete:
 
     @property
     def inputs(self) -> tuple[tuple[InputFile, ...], ...]:
-        """The files of each pair."""
-        return tuple((self.files[pair.r1], self.files[pair.r2]) for pair in self.pairs)
+        """The files of each pair, or the one of single-end reads."""
+        return tuple(tuple(self.files[name] for name in pair.names) for pair in self.pairs)
 
     def check_readable(self) -> None:
         """Refuse files that must be read and cannot; those of an analysis that has begun may lie in the archive.
@@ -129,12 +129,17 @@ def names_at_arrival(request: Request, dropped: Sequence[Dropped], known: Collec
         for file in dropped
         if file.name in candidates and is_fastq(file.name) and (file.modified <= request.arrived or file.name in known)
     ]
-    parsed = [parse_fastq_name(name.rpartition("/")[2], request.order.sample) for name in names]
+    parsed = [_parsed(request, name) for name in names]
     lanes = {name.lane for name in parsed if name is not None}
     for lane, mates in request.expected.items():
         if lane not in lanes and None not in lanes:
             names.extend(mates)
     return tuple(sorted(set(names)))
+
+
+def _parsed(request: Request, name: str) -> FastqName | None:
+    order = request.order
+    return parse_fastq_name(name.rpartition("/")[2], order.sample, single_end=order.single_end)
 
 
 def located(request: Request, names: Sequence[str], dropped: Sequence[Dropped]) -> tuple[str, ...]:
@@ -158,7 +163,7 @@ def left_out(request: Request, names: Sequence[str], dropped: Sequence[Dropped])
     """What lies in the folder and is not read, in words for the status page."""
     index = []
     for name in names:
-        parsed = parse_fastq_name(name.rpartition("/")[2], request.order.sample)
+        parsed = _parsed(request, name)
         if parsed is not None and parsed.kind is NameKind.LEFT_OUT:
             index.append(name)
     notes = []
@@ -201,7 +206,7 @@ def inspect_drop(request: Request, names: Sequence[str], dropped: Sequence[Dropp
     if not pairing.pairs:
         return Waiting((), _nothing_there(request))
     files = {name: InputFile(name=name, size=present[name].size, content=present[name].content) for name in needed}
-    _refuse_twins([files[name] for pair in pairing.pairs for name in (pair.r1, pair.r2)])
+    _refuse_twins([files[name] for pair in pairing.pairs for name in pair.names])
     archived = tuple(name for name in needed if present[name].tier == "archive")
     received = max(request.arrived, *(present[name].modified for name in needed))
     return Complete(pairing.pairs, files, received, archived)
@@ -224,23 +229,25 @@ def _pairing(request: Request, names: Sequence[str], present: Collection[str]) -
     if request.pairs is not None:
         return Pairing(request.pairs, (), ())
     sample = request.order.sample
-    pairing = pair_up(sample, names)
+    single_end = request.order.single_end
+    pairing = pair_up(sample, names, single_end=single_end)
     if pairing.unreadable:
         raise PermanentError(
             f"landing/{pairing.unreadable[0]} follows no known naming of FASTQ pairs. Name the files "
             "SAMPLE_S1_L001_R1_001.fastq.gz and ..._R2_001.fastq.gz, or SAMPLE_R1.fastq.gz and SAMPLE_R2.fastq.gz, or "
-            "SAMPLE_1.fastq.gz and SAMPLE_2.fastq.gz, and upload the order again with these names. Reads without a "
-            "second mate (single-end) cannot be analysed yet."
+            "SAMPLE_1.fastq.gz and SAMPLE_2.fastq.gz, and upload the order again with these names. Where the reads "
+            "have no second mates, say `single_end: true` in the order; then any name will do."
         )
     if request.order.files is not None and pairing.missing:
         mate = pairing.missing[0].removeprefix(f"{request.folder}/")
         raise PermanentError(
             f"landing/{request.source} names a FASTQ file without its mate {mate}. Name both files of each "
-            "pair in `files`, and upload the order again. Single-end reads cannot be analysed yet."
+            "pair in `files`, and upload the order again; or say `single_end: true` in it, where the reads have no "
+            "second mates."
         )
     # A mate that came after an order without names still belongs to it.
     return Pairing(
-        pair_up(sample, [*names, *(name for name in pairing.missing if name in present)]).pairs,
+        pair_up(sample, [*names, *(name for name in pairing.missing if name in present)], single_end=single_end).pairs,
         pairing.missing,
         (),
         pairing.left_out,

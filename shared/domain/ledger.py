@@ -1,6 +1,7 @@
 """The counts that must balance before anything is released. Pure; markers in, LedgerError out."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from shared.domain.genome import check_cover
 from shared.domain.markers import (
@@ -14,6 +15,19 @@ from shared.domain.work import ChunkKey
 from shared.errors import LedgerError
 
 
+@dataclass(frozen=True, slots=True)
+class SampleReads:
+    """The reads of a sample: `pairs` of its paired read groups, `single_reads` of its single-end ones."""
+
+    pairs: int
+    single_reads: int = 0
+
+    @property
+    def count(self) -> int:
+        """All reads; each has one primary alignment."""
+        return 2 * self.pairs + self.single_reads
+
+
 def balance(what: str, left: int, left_place: str, right: int, right_place: str) -> None:
     """Refuse two counts that differ, naming both and where they were counted."""
     if left != right:
@@ -25,15 +39,14 @@ def balance(what: str, left: int, left_place: str, right: int, right_place: str)
 
 
 def check_reads(
+    plan: Plan,
     splits: Mapping[str, SplitMarker],
     chunks: Mapping[ChunkKey, ChunkMarker],
     aligned: Mapping[ChunkKey, AlignedMarker],
-) -> int:
-    """Follow the read pairs of a sample from the FASTQ files to the alignments.
-
-    Returns:
-        The sample's read pairs.
-    """
+) -> SampleReads:
+    """Follow the templates of a sample (read pairs, single-end reads) from the FASTQ files to the alignments."""
+    units = {group.id: group.unit for group in plan.read_groups}
+    template_reads = {group.id: group.template_reads for group in plan.read_groups}
     for group, split in splits.items():
         mine = {key: marker for key, marker in chunks.items() if key.read_group == group}
         balance(
@@ -44,7 +57,7 @@ def check_reads(
             "chunk markers of the group",
         )
         balance(
-            "read pairs",
+            units[group],
             split.pairs,
             f"split.json of read group {group}",
             sum(marker.pairs for marker in mine.values()),
@@ -53,7 +66,7 @@ def check_reads(
         reached = 0
         for key in sorted(mine):
             balance(
-                "read pairs",
+                units[group],
                 reached,
                 f"the chunks before {key.read_group}/{key.number}",
                 mine[key].first_pair,
@@ -63,7 +76,7 @@ def check_reads(
     for key, chunk in chunks.items():
         marker = aligned.get(key)
         balance(
-            "read pairs",
+            units[key.read_group],
             chunk.pairs,
             f"chunk {key.read_group}/{key.number}",
             marker.pairs if marker else 0,
@@ -72,8 +85,8 @@ def check_reads(
         if marker:
             balance(
                 "primary alignments",
-                2 * marker.pairs,
-                "twice the pairs",
+                template_reads[key.read_group] * marker.pairs,
+                "twice the pairs" if template_reads[key.read_group] == 2 else f"the {units[key.read_group]}",
                 marker.primary,
                 f"aligned marker {key.read_group}/{key.number}",
             )
@@ -84,10 +97,15 @@ def check_reads(
                 sum(part.owned_primary for part in marker.parts),
                 "its shard parts",
             )
-    return sum(split.pairs for split in splits.values())
+    return SampleReads(
+        pairs=sum(split.pairs for group, split in splits.items() if template_reads[group] == 2),
+        single_reads=sum(split.pairs for group, split in splits.items() if template_reads[group] == 1),
+    )
 
 
-def check_shards(plan: Plan, aligned: Sequence[AlignedMarker], called: Mapping[int, CalledMarker], pairs: int) -> None:
+def check_shards(
+    plan: Plan, aligned: Sequence[AlignedMarker], called: Mapping[int, CalledMarker], reads: SampleReads
+) -> None:
     """Follow the alignments into the shards, and the shards over the genome."""
     shards = plan.shards
     check_cover(plan.contigs, shards)
@@ -104,8 +122,8 @@ def check_shards(plan: Plan, aligned: Sequence[AlignedMarker], called: Mapping[i
         )
     balance(
         "primary alignments",
-        2 * pairs,
-        "twice the sample's read pairs",
+        reads.count,
+        "twice the sample's read pairs" + (" and its single-end reads" if reads.single_reads else ""),
         sum(marker.primary for marker in called.values()),
         "the called markers",
     )

@@ -54,7 +54,7 @@ class Marker(Document):
 
 
 class Checkpoint(Document):
-    """Where the split of a read group goes on: the next chunk's number and the pairs already in chunks."""
+    """Where the split of a read group goes on: the next chunk's number and the templates already in chunks."""
 
     schema_version: Annotated[int, Field(ge=1, le=1)] = 1
     analysis: AnalysisId
@@ -64,9 +64,11 @@ class Checkpoint(Document):
 
 
 class ChunkMarker(Marker):
-    """A chunk is there: consecutive read pairs of one read group, checked.
+    """A chunk is there: consecutive read pairs, or single-end reads, of one read group, checked.
 
     Attributes:
+        first_pair: Number of its first template, from 0.
+        pairs: Its templates: read pairs, or the reads of a single-end read group.
         is_in_landing: Whether the reads are read from the dropped files, from the chunk's place on; else the first
             output holds them, as interleaved FASTQ, gzip. The last output is the place of the next chunk.
     """
@@ -81,7 +83,11 @@ class ChunkMarker(Marker):
 
 
 class SplitMarker(Marker):
-    """A read group is split completely."""
+    """A read group is split completely.
+
+    Attributes:
+        pairs: Its templates: read pairs, or the reads of a single-end read group.
+    """
 
     read_group: str
     chunks: int
@@ -107,6 +113,7 @@ class AlignedMarker(Marker):
     """A chunk is aligned, sorted and cut into shards.
 
     Attributes:
+        pairs: Templates: read pairs, or the reads of a single-end read group.
         metrics: Counts that add up over chunks.
         insert_sizes: Properly paired pairs by fragment length, bp (0, 1, ...); the last bin that there can be
             (2,000) also holds the longer ones, and empty bins at the end are left out.
@@ -159,11 +166,13 @@ class GatheredMarker(Marker):
 
     Attributes:
         pairs: Read pairs of the sample.
-        primary: Primary alignments in the BAM; twice the pairs.
+        single_reads: Reads of its single-end read groups.
+        primary: Primary alignments in the BAM; twice the pairs, and one for each single-end read.
         variants: Records of the VCF.
     """
 
     pairs: int
+    single_reads: int = 0
     primary: int
     variants: int
 

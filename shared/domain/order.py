@@ -143,6 +143,13 @@ class Order(Document):
             "out: every FASTQ that lies directly in the folder when the order arrives."
         ),
     ] = None
+    single_end: Annotated[
+        bool,
+        Field(
+            description="The reads have no mates: every FASTQ file is a read group by itself. When left out or false, "
+            "each file of first reads waits for its mate"
+        ),
+    ] = False
     requisition: Annotated[
         Identifier | None, Field(description="The orderer's number; it links the report to the EHR's order")
     ] = None
@@ -174,7 +181,9 @@ class Order(Document):
     def _check_files(self) -> Self:
         if self.files is not None:
             if not self.files:
-                raise ValueError("`files` is empty: name at least one R1/R2 pair, or leave `files` out")
+                raise ValueError(
+                    "`files` is empty: name at least one R1/R2 pair (or file of single-end reads), or leave `files` out"
+                )
             for name in self.files:
                 if not is_inside(name) or not is_fastq(name):
                     raise ValueError(

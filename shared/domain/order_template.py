@@ -33,6 +33,7 @@ class OrderTemplate(Document):
         str | None, Described(min_length=1, description="URI of the system that issues the sheet's requisitions")
     ] = None
     test: Test | None = None
+    single_end: Annotated[bool, Described(description="As in an order")] = False
     reference: Annotated[BundleName | None, Described(description="Name of an installed reference bundle")] = None
     specimen: Annotated[Specimen, Described(description="As in an order, without `accession`")] = Specimen()
     qc: Annotated[Limits, Described(default_factory=dict, description="As in an order")]
@@ -65,6 +66,7 @@ def order_of(sample: SheetSample, template: OrderTemplate) -> Order:
         "qc": template.qc,
         "options": template.options.model_dump(),
         "late_files": template.late_files,
+        "single_end": template.single_end or sample.is_single_end,
     }
     if values["reference"] is None:
         raise _missing("reference bundle", Field.REFERENCE, "reference")
@@ -74,7 +76,12 @@ def order_of(sample: SheetSample, template: OrderTemplate) -> Order:
             raise _missing("system of the requisition", Field.REQUISITION_SYSTEM, "requisition_system")
         values["requisition"] = {"system": system, "value": given[Field.REQUISITION]}
     if sample.pairs is not None:
-        values["files"] = [name for pair in sample.pairs for name in (pair.r1, pair.r2)]
+        values["files"] = [name for pair in sample.pairs for name in pair.names]
+        if template.single_end and not sample.is_single_end:
+            raise PermanentError(
+                "`fastq_2` is filled, but order.json says `single_end`. Leave `single_end` out of order.json: an empty "
+                "`fastq_2` says of its row that its reads are single-end."
+            )
     if Field.SEX in given:
         values["sex"] = given[Field.SEX]
     try:

@@ -27,8 +27,9 @@ class ResultSettings(Document):
     """Settings that change results and therefore the analysis id.
 
     Attributes:
-        batch_pairs: Read pairs that are aligned as one batch. The aligner estimates insert sizes and breaks ties
-            per batch; 20,000 pairs of 2x150 is near the 10 Mbp that bwa takes per thread.
+        batch_pairs: Read pairs that are aligned as one batch; of single-end reads it has twice as many. The aligner
+            estimates insert sizes and breaks ties per batch; 20,000 pairs of 2x150 is near the 10 Mbp that bwa takes
+            per thread.
         halo_bp: How far outside its borders a shard's reads are seen, in bp. Longer than a read with its
             clipped part, so that duplicates and realignment at a border see what they would see without it.
         gatk_shard_bp: Reference bp per shard where the caller is GATK, whose results may depend on where it is cut.
@@ -43,7 +44,8 @@ class Layout(Document):
     """How the work is cut up. Changes when and where things run, never the results.
 
     Attributes:
-        chunk_pairs: Read pairs per chunk; a multiple of `ResultSettings.batch_pairs`, at most `MOST_CHUNK_PAIRS`.
+        chunk_pairs: Read pairs per chunk, which of single-end reads has twice as many; a multiple of
+            `ResultSettings.batch_pairs`, at most `MOST_CHUNK_PAIRS`.
         shard_bp: Reference bp per shard; not for GATK, see `ResultSettings.gatk_shard_bp`.
         large_input_bytes: From this much FASTQ (compressed bytes) on, gather and annotate are Batch tasks. A function
             holds the results twice on its temporary disk, of which a small instance has less than 1 GB.
@@ -177,6 +179,10 @@ class Plan(Document):
         """Whether gather and annotate are too heavy for a function."""
         return self.input_bytes >= self.layout.large_input_bytes
 
+    def chunk_templates(self, group: ReadGroup) -> int:
+        """Read pairs, or single-end reads, per chunk of a read group: the same number of reads of either."""
+        return self.layout.chunk_pairs * 2 // group.template_reads
+
     def read_group(self, group_id: str) -> ReadGroup:
         """The read group of an id that came from this plan."""
         return next(group for group in self.read_groups if group.id == group_id)
@@ -205,7 +211,7 @@ def analysis_id(
             asked for does not enter the id: the same drop stays the same analysis.
     """
     deciding = {
-        "order": order.model_dump(mode="json", exclude={"late_files"}),
+        "order": order.model_dump(mode="json", exclude={"late_files"} | _defaults_of_newer_fields(order)),
         "files": sorted([[file.name, file.size, file.content] for file in files] for files in inputs),
         "reference": manifest.sha256,
         "settings": settings.model_dump(mode="json"),
@@ -215,6 +221,11 @@ def analysis_id(
         "results_version": RESULTS_VERSION,
     }
     return AnalysisId(digest(deciding)[:24])
+
+
+def _defaults_of_newer_fields(order: Order) -> set[str]:
+    """Fields that orders had not always, where they say nothing: an older order keeps its analysis id."""
+    return set() if order.single_end else {"single_end"}
 
 
 def freeze_plan(
@@ -236,7 +247,7 @@ def freeze_plan(
     Args:
         order: What is asked for.
         received: When the last of the inputs came in.
-        read_groups: The complete pairs.
+        read_groups: The complete pairs, and files of single-end reads.
         manifest: Of the reference bundle.
         settings: Change the results and the id.
         layout: Changes neither.

@@ -21,7 +21,8 @@ FIGURES = (
     "fraction_10x", "fraction_1x", "fraction_20x", "fraction_30x", "gc_fraction", "het_hom_ratio",
     "identity_concordance", "identity_sites", "indels", "insert_size_mad", "insert_size_median", "mapped_fraction",
     "mapped_reads", "mean_depth", "median_depth", "on_target_fraction", "properly_paired_fraction", "q30_fraction",
-    "read_pairs", "sex_concordance", "snvs", "transition_transversion_ratio", "variants", "variants_pass",
+    "read_pairs", "sex_concordance", "single_reads", "snvs", "transition_transversion_ratio", "variants",
+    "variants_pass",
 )  # fmt: skip
 """Names of the figures that a sample can have; docs/qc.md defines each."""
 
@@ -33,7 +34,7 @@ DEEPEST = 500
 
 
 def summarise_reads(
-    pairs: int, chunks: Mapping[str, int], duplicates: int, insert_sizes: Sequence[int]
+    pairs: int, chunks: Mapping[str, int], duplicates: int, insert_sizes: Sequence[int], *, single_reads: int = 0
 ) -> dict[str, QcMetric]:
     """The figures of a read group's reads, or of all of a sample.
 
@@ -42,14 +43,17 @@ def summarise_reads(
         chunks: Summed metrics of the aligned markers.
         duplicates: Duplicate reads.
         insert_sizes: Summed histogram of the aligned markers.
+        single_reads: Single-end reads.
     """
-    reads, bases, mapped = 2 * pairs, chunks.get("bases", 0), chunks.get("primary_mapped", 0)
+    reads, bases, mapped = 2 * pairs + single_reads, chunks.get("bases", 0), chunks.get("primary_mapped", 0)
     figures: dict[str, QcMetric] = {
         "read_pairs": QcMetric(pairs),
         "bases": QcMetric(bases, "{base}"),
         "mapped_reads": QcMetric(mapped),
         "duplicate_reads": QcMetric(duplicates),
     }
+    if single_reads:
+        figures["single_reads"] = QcMetric(single_reads)
     if insert_sizes:
         median = _median(enumerate(insert_sizes))
         # In the open last bin the median is only known to be long.
@@ -63,7 +67,7 @@ def summarise_reads(
             "q30_fraction": (chunks.get("q30_bases", 0), bases),
             "gc_fraction": (chunks.get("gc_bases", 0), bases - chunks.get("n_bases", 0)),
             "mapped_fraction": (mapped, reads),
-            "properly_paired_fraction": (chunks.get("properly_paired", 0), reads),
+            "properly_paired_fraction": (chunks.get("properly_paired", 0), 2 * pairs),
             "duplicate_fraction": (duplicates, mapped),
         }
     )
@@ -77,6 +81,7 @@ def summarise(
     insert_sizes: Sequence[int] = (),
     *,
     sex_agrees: bool | None = None,
+    single_reads: int = 0,
 ) -> dict[str, QcMetric]:
     """The figures of a sample; a figure that would divide by nothing is left out.
 
@@ -88,8 +93,10 @@ def summarise(
         variants: Records of the gathered VCF.
         insert_sizes: Summed histogram of the aligned markers.
         sex_agrees: Whether the sex that the order gives is the one that the reads show; None when either is unknown.
+        single_reads: Single-end reads.
     """
-    figures = summarise_reads(pairs, chunks, shards.get("duplicates", 0), insert_sizes) | {
+    duplicates = shards.get("duplicates", 0)
+    figures = summarise_reads(pairs, chunks, duplicates, insert_sizes, single_reads=single_reads) | {
         "callable_bases": QcMetric(shards.get("callable_bp", 0), "{base}"),
         "variants": QcMetric(variants),
         "variants_pass": QcMetric(shards.get("variants_pass", 0)),

@@ -50,12 +50,12 @@ class InputFile(Document):
 
 
 class ReadGroup(Document):
-    """One R1/R2 pair of FASTQ files: one sample, library and lane.
+    """One R1/R2 pair of FASTQ files, or one file of single-end reads: one sample, library and lane.
 
     Attributes:
         id: SAM @RG ID; letters, digits, `_` and `-` only.
-        r1: First reads.
-        r2: Second reads.
+        r1: First reads, or single-end reads.
+        r2: Second reads; None where the reads are single-end.
         library: SAM @RG LB.
         platform_unit: SAM @RG PU: flowcell, lane and index where the reads tell them.
         platform: SAM @RG PL.
@@ -64,7 +64,7 @@ class ReadGroup(Document):
 
     id: str
     r1: InputFile
-    r2: InputFile
+    r2: InputFile | None = None
     library: str
     platform_unit: str
     platform: str = "ILLUMINA"
@@ -73,7 +73,22 @@ class ReadGroup(Document):
     @property
     def files(self) -> tuple[InputFile, ...]:
         """The files in the order of the mates."""
-        return (self.r1, self.r2)
+        return (self.r1,) if self.r2 is None else (self.r1, self.r2)
+
+    @property
+    def is_single_end(self) -> bool:
+        """Whether its reads have no mates."""
+        return self.r2 is None
+
+    @property
+    def template_reads(self) -> int:
+        """Reads of each template: 2 of a pair, 1 of a single-end read."""
+        return len(self.files)
+
+    @property
+    def unit(self) -> str:
+        """What is counted in it, in words."""
+        return "single-end reads" if self.is_single_end else "read pairs"
 
     @property
     def size(self) -> int:
@@ -83,17 +98,22 @@ class ReadGroup(Document):
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two FASTQ files that belong together.
+    """Two FASTQ files that belong together, or one of single-end reads.
 
     Attributes:
         label: What tells it from the sample's other pairs of the same folder; safe as a read group id.
-        r1: Blob name of the first reads.
-        r2: Blob name of the second reads.
+        r1: Blob name of the first reads, or of single-end reads.
+        r2: Blob name of the second reads; None where the reads are single-end.
     """
 
     label: str
     r1: str
-    r2: str
+    r2: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Blob names in the order of the mates."""
+        return (self.r1,) if self.r2 is None else (self.r1, self.r2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +169,14 @@ def is_sample_name(text: str) -> bool:
     return re.fullmatch(_SAMPLE_NAME, text) is not None
 
 
-def pair_up(sample: str, names: Iterable[str]) -> Pairing:
-    """Find the R1/R2 pairs among blob names of one sample.
+def pair_up(sample: str, names: Iterable[str], *, single_end: bool = False) -> Pairing:
+    """Find the R1/R2 pairs among blob names of one sample; or its files of single-end reads.
 
     Files pair within their folder only: the same name in two run folders is two lanes.
 
     Raises:
-        PermanentError: When two pairs of a folder would share one read group id, or their ids differ in case only.
+        PermanentError: When two pairs of a folder would share one read group id, or their ids differ in case only; or
+            when a file of second mates is among single-end ones.
     """
     found: dict[tuple[str, str], dict[int, str]] = {}
     unreadable: list[str] = []
@@ -163,13 +184,19 @@ def pair_up(sample: str, names: Iterable[str]) -> Pairing:
     expected: dict[str, str] = {}
     for name in sorted(set(names)):
         folder, _, file_name = name.rpartition("/")
-        parsed = parse_fastq_name(file_name, sample)
+        parsed = parse_fastq_name(file_name, sample, single_end=single_end)
         if parsed is None:
             unreadable.append(name)
             continue
         if parsed.kind is NameKind.LEFT_OUT:
             left_out.append(name)
             continue
+        if single_end and parsed.mate != 1:
+            raise PermanentError(
+                f"landing/{name} is named as second mates, but the order says `single_end`. Leave `single_end` out to "
+                "have pairs analysed; or leave this file out of `files` (or remove it), or rename it if its reads have "
+                "no mates. Then upload the order again."
+            )
         label = read_group_id(sample, parsed.stem, parsed.part)
         mates = found.setdefault((folder, label), {})
         if parsed.mate in mates:
@@ -181,10 +208,15 @@ def pair_up(sample: str, names: Iterable[str]) -> Pairing:
         expected[name] = f"{folder}/{parsed.mate_name}".lstrip("/")
     _refuse_labels_of_other_case(found)
     pairs = sorted(
-        (Pair(label, mates[1], mates[2]) for (_, label), mates in found.items() if len(mates) == 2),
+        (
+            Pair(label, mates[1], mates.get(2))
+            for (_, label), mates in found.items()
+            if len(mates) == (1 if single_end else 2)
+        ),
         key=lambda pair: (pair.label, pair.r1),
     )
-    missing = sorted(expected[next(iter(mates.values()))] for mates in found.values() if len(mates) == 1)
+    lone = [] if single_end else [next(iter(mates.values())) for mates in found.values() if len(mates) == 1]
+    missing = sorted(expected[name] for name in lone)
     return Pairing(tuple(pairs), tuple(missing), tuple(unreadable), tuple(left_out))
 
 
@@ -226,7 +258,7 @@ def read_group_id(sample: str, stem: str, part: str = "") -> str:
 
 
 def label_of(sample: str, name: str, lane: str = "") -> str:
-    """The label of a pair that a sample sheet names, by its R1: as the file's name tells, else the sheet's lane."""
+    """The label of a pair or single file of a sample sheet, by its R1: as the file's name tells, else by its lane."""
     file_name = name.rpartition("/")[2]
     parsed = parse_fastq_name(file_name, sample)
     if parsed is not None:
@@ -261,7 +293,7 @@ def make_read_groups(
             ReadGroup(
                 id=group,
                 r1=files[pair.r1],
-                r2=files[pair.r2],
+                r2=None if pair.r2 is None else files[pair.r2],
                 library=sample,
                 platform_unit=origin.platform_unit or f"{sample}.{group}",
                 platform=origin.platform or "ILLUMINA",

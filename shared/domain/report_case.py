@@ -78,6 +78,7 @@ class Quality:
         identity_concordance: Part (0..1) of `identity_sites` common sites with the genotype that is known of this
             person; None when there was too little to compare with.
         identity_sites: Common sites that were compared.
+        single_reads: Reads of the sample that have no mates by nature (single-end).
     """
 
     pairs: int
@@ -88,6 +89,7 @@ class Quality:
     contamination: float | None = None
     identity_concordance: float | None = None
     identity_sites: float | None = None
+    single_reads: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,7 @@ class ReportCase:
     def is_too_shallow(self) -> bool:
         """Whether the sample was sequenced too thinly for finding nothing to mean anything."""
         depth = self.quality.mean_depth
-        return self.quality.pairs == 0 or (depth is not None and depth < MINIMUM_MEAN_DEPTH)
+        return self.quality.pairs + self.quality.single_reads == 0 or (depth is not None and depth < MINIMUM_MEAN_DEPTH)
 
     def contig(self, allele: Allele) -> Contig:
         """The contig of a finding's allele."""

@@ -36,7 +36,7 @@ def requests_of(
     drop: RunDrop, sheet: Sheet, template: OrderTemplate
 ) -> tuple[tuple[Request, ...], tuple[SheetFault, ...]]:
     """One request per sample of a sheet, and the samples that are refused."""
-    owners = _owners(sheet, drop.names)
+    owners = _owners(sheet, template, drop.names)
     requests = []
     faults = list(sheet.faults)
     for sample in sheet.samples:
@@ -71,7 +71,7 @@ def _request(
         upload=digest([order.model_dump(mode="json"), drop.upload])[:24],
         candidates=candidates,
         pairs=_pairs(drop.folder, sample),
-        expected=_expected(drop.folder, sample),
+        expected=_expected(drop.folder, sample, single_end=order.single_end),
         aliases=_aliases(sample),
     )
 
@@ -80,28 +80,36 @@ def _pairs(folder: str, sample: SheetSample) -> tuple[Pair, ...] | None:
     if sample.pairs is None:
         return None
     return tuple(
-        Pair(label_of(sample.sample, pair.r1, pair.lane), f"{folder}/{pair.r1}", f"{folder}/{pair.r2}")
+        Pair(
+            label_of(sample.sample, pair.r1, pair.lane),
+            f"{folder}/{pair.r1}",
+            None if pair.r2 is None else f"{folder}/{pair.r2}",
+        )
         for pair in sample.pairs
     )
 
 
-def _owners(sheet: Sheet, names: Collection[str]) -> Mapping[str, Collection[str]]:
+def _owners(sheet: Sheet, template: OrderTemplate, names: Collection[str]) -> Mapping[str, Collection[str]]:
     """The samples, of those whose files the sheet does not name, that each FASTQ file may be of."""
     by_stem: dict[str, set[str]] = {}
     for sample in sheet.samples:
         for stem in sample.file_stems:
             by_stem.setdefault(stem, set()).add(sample.sample)
+    single_end = template.single_end or any(sample.is_one_read for sample in sheet.samples)
     owners = {}
     for name in names:
-        parsed = parse_fastq_name(name.rpartition("/")[2])
+        parsed = parse_fastq_name(name.rpartition("/")[2], single_end=single_end)
         if parsed is not None:
             owners[name] = {owner for stem in parsed.samples for owner in by_stem.get(stem, ())}
     return owners
 
 
-def _expected(folder: str, sample: SheetSample) -> dict[int | None, tuple[str, str]]:
+def _expected(folder: str, sample: SheetSample, *, single_end: bool) -> dict[int | None, tuple[str, ...]]:
     """The names that Illumina's software gives, by lane: where the sheet tells the lanes, or that they are one file."""
-    return {lane: (f"{folder}/{r1}", f"{folder}/{r2}") for lane, (r1, r2) in _file_names(sample, sample.sample).items()}
+    return {
+        lane: tuple(f"{folder}/{name}" for name in mates[: 1 if single_end else 2])
+        for lane, mates in _file_names(sample, sample.sample).items()
+    }
 
 
 def _aliases(sample: SheetSample) -> dict[str, tuple[str, ...]]:

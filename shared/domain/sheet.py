@@ -24,11 +24,20 @@ class Field(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SheetPair:
-    """A pair of FASTQ files that a sheet names: paths relative to the drop's folder, and the lane as it calls it."""
+    """FASTQ files that a sheet names in a row: paths relative to the drop's folder, and the lane as it calls it.
+
+    Attributes:
+        r2: None where the reads are single-end.
+    """
 
     r1: str
-    r2: str
+    r2: str | None = None
     lane: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The files in the order of the mates."""
+        return (self.r1,) if self.r2 is None else (self.r1, self.r2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,7 @@ class SheetSample:
         number: Illumina's number of the sample: its files' names have S and this number.
         lanes: Illumina's lanes; empty when the sheet tells none.
         is_lane_split: Whether Illumina's software was told to write a file per lane.
+        is_one_read: Whether an Illumina sheet tells that the run had one read, without mates.
     """
 
     sample: str
@@ -54,6 +64,14 @@ class SheetSample:
     number: int = 0
     lanes: tuple[int, ...] = ()
     is_lane_split: bool = True
+    is_one_read: bool = False
+
+    @property
+    def is_single_end(self) -> bool:
+        """Whether the sheet says that none of its reads has a mate."""
+        if self.pairs is None:
+            return self.is_one_read
+        return all(pair.r2 is None for pair in self.pairs)
 
     @property
     def place(self) -> str:

@@ -60,6 +60,7 @@ FIGURES = {
     "properly_paired_fraction": "the part of the reads that lie as a pair should",
     "q30_fraction": "the part of the bases with a quality of 30 or more",
     "read_pairs": "the number of read pairs",
+    "single_reads": "the number of single-end reads",
     "sex_concordance": "the agreement of the reads with the sex of the order (1 or 0)",
 }
 """Quality figures in plain words; another is told by its name."""
@@ -271,7 +272,10 @@ def uncalled_regions(case: ReportCase) -> str:
 def depth_sentence(case: ReportCase) -> str:
     """How deeply the sample was sequenced."""
     quality = case.quality
-    sentence = f"{quality.pairs:,} read pairs"
+    counted = [f"{quality.pairs:,} read pairs"] if quality.pairs or not quality.single_reads else []
+    if quality.single_reads:
+        counted.append(f"{quality.single_reads:,} single-end reads")
+    sentence = " and ".join(counted)
     if quality.mean_depth is not None:
         sentence += f", mean depth {quality.mean_depth:.1f} reads per base"
     if quality.fraction_20x is not None:

@@ -29,45 +29,47 @@ SAME_PAIRS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class PairBlock:
-    """Consecutive read pairs.
+    """Consecutive read pairs, or single-end reads.
 
     Attributes:
-        count: Pairs.
-        first_name: R1's name of the first pair, without comment.
+        count: Pairs, or reads.
+        first_name: R1's name of the first, without comment.
         last_name: That of the last.
     """
 
     count: int
     first_name: str
     last_name: str
-    _mates: tuple[tuple[FastqTable, int], tuple[FastqTable, int]] | tuple[Record, Record]
+    _mates: tuple[tuple[FastqTable, int] | Record, ...]
 
     def text(self) -> bytes:
-        """As FASTQ: R1, R2, R1, R2, ..."""
-        one, two = self._mates
-        if isinstance(one, Record):
-            assert isinstance(two, Record)
-            return one.text() + two.text()
-        assert not isinstance(two, Record)
-        parts = [b""] * (2 * self.count)
-        parts[0::2] = _records(*one, self.count)
-        parts[1::2] = _records(*two, self.count)
+        """As FASTQ: R1, R2, R1, R2, ...; or the single-end reads."""
+        step = len(self._mates)
+        parts = [b""] * (step * self.count)
+        for at, mate in enumerate(self._mates):
+            parts[at::step] = [mate.text()] if isinstance(mate, Record) else _records(*mate, self.count)
         return b"".join(parts)
 
 
 class PairsPlace(Document):
-    """A place between two pairs, with all that must be known of the pairs before it to go on there.
+    """A place between two pairs, or single-end reads, with all that must be known of those before it to go on there.
 
     Attributes:
-        pairs: Pairs before it.
-        same: Pairs of equal mates from the first on; None after a pair that differs.
+        pairs: Pairs, or single-end reads, before it.
+        same: Pairs of equal mates from the first on; None after a pair that differs, and for single-end reads.
+        r2: None for single-end reads.
     """
 
     schema_version: Annotated[int, Field(ge=1, le=1)] = 1
     pairs: int
     same: int | None
     r1: LanePlace
-    r2: LanePlace
+    r2: LanePlace | None = None
+
+    @property
+    def lanes(self) -> tuple[LanePlace, ...]:
+        """The places in the files, in the order of the mates."""
+        return (self.r1,) if self.r2 is None else (self.r1, self.r2)
 
 
 class FastqPairs:
@@ -130,7 +132,7 @@ class FastqPairs:
         for lane in self._lanes:
             lane.pass_rows(count)
         table, row = one
-        return PairBlock(count, _name(table, row), _name(table, row + count - 1), (one, two))
+        return PairBlock(count, table.name(row), table.name(row + count - 1), (one, two))
 
     def _take_single(self) -> PairBlock | None:
         r1, r2 = self._lanes
@@ -199,10 +201,6 @@ def _records(table: FastqTable, row: int, count: int) -> list[bytes]:
     bounds = table.bounds[row : row + count + 1].tolist()
     text = table.text
     return [text[begin:end] for begin, end in pairwise(bounds)]
-
-
-def _name(table: FastqTable, row: int) -> str:
-    return table.text[int(table.bounds[row]) + 1 : int(table.name_ends[row])].decode("ascii")
 
 
 def _leading_equals(ones: list[bytes], twos: list[bytes]) -> int:

@@ -43,6 +43,10 @@ class FastqTable:
     def __len__(self) -> int:
         return len(self.name_ends)
 
+    def name(self, row: int) -> str:
+        """A record's name, without comment."""
+        return self.text[int(self.bounds[row]) + 1 : int(self.name_ends[row])].decode("ascii")
+
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
@@ -111,6 +115,11 @@ def are_mates(first: FastqTable, i: int, second: FastqTable, j: int, count: int)
     if differ.any():
         return False
     return not (_may_declare(first, one, b"2") or _may_declare(second, two, b"1"))
+
+
+def declares_mate(table: FastqTable, row: int, count: int, mate: bytes) -> bool:
+    """Whether any of `count` records from `row` on may say that it is this mate (`1` or `2`)."""
+    return _may_declare(table, slice(row, row + count), mate)
 
 
 def _may_declare(table: FastqTable, rows: slice, mate: bytes) -> bool:

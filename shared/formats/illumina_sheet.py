@@ -44,10 +44,11 @@ def read_illumina(rows: Sequence[Row], name: str) -> Sheet:
         row = {column: cell for column, cell in zip(columns, cells, strict=False) if column and cell}
         by_sample.setdefault(row.get("sample_id", ""), []).append((number, row))
     is_lane_split = not _is_set(sections.get("bclconvert_settings", ()), "nolanesplitting")
+    is_one_read = _is_one_read(sections.get("reads", ()))
     samples, faults = [], []
     for number, (sample, lines) in enumerate(by_sample.items(), start=1):
         try:
-            samples.append(_sample(sample, number, lines, is_lane_split=is_lane_split))
+            samples.append(_sample(sample, number, lines, is_lane_split=is_lane_split, is_one_read=is_one_read))
         except PermanentError as error:
             faults.append(SheetFault(tuple(at for at, _ in lines), sample, str(error)))
     return Sheet(tuple(samples), tuple(faults))
@@ -68,7 +69,17 @@ def _is_set(settings: Sequence[Row], key: str) -> bool:
     return any(cells[0].lower() == key and cells[1:2] in (["1"], ["true"], ["TRUE"], ["True"]) for _, cells in settings)
 
 
-def _sample(sample: str, number: int, rows: list[tuple[int, dict[str, str]]], *, is_lane_split: bool) -> SheetSample:
+def _is_one_read(reads: Sequence[Row]) -> bool:
+    """Whether the section Reads tells of one read: v1 has a line of cycles per read, v2 lines as `Read1Cycles,151`."""
+    cycles = {cells[0].lower(): cells[1] for _, cells in reads if len(cells) > 1 and cells[1]}
+    if "read1cycles" in cycles:
+        return cycles.get("read2cycles", "0") == "0"
+    return len(reads) == 1 and reads[0][1][0].isdigit()
+
+
+def _sample(
+    sample: str, number: int, rows: list[tuple[int, dict[str, str]]], *, is_lane_split: bool, is_one_read: bool
+) -> SheetSample:
     """One sample of all its rows.
 
     Raises:
@@ -92,4 +103,5 @@ def _sample(sample: str, number: int, rows: list[tuple[int, dict[str, str]]], *,
         number=number,
         lanes=tuple(sorted(lanes)),
         is_lane_split=is_lane_split,
+        is_one_read=is_one_read,
     )

@@ -116,21 +116,20 @@ def _sample(sample: str, rows: list[tuple[int, Mapping[str, str]]]) -> SheetSamp
                 "`status` is not 0: it is a tumor sample. Only germline samples are analysed; leave the row out."
             )
     pairs = tuple(_pair(row) for _, row in rows)
-    names = [name for pair in pairs for name in (pair.r1, pair.r2)]
+    names = [name for pair in pairs for name in pair.names]
     if len(set(names)) != len(names):
         raise PermanentError("it names a FASTQ file twice. Name each file once.")
     return SheetSample(sample, tuple(number for number, _ in rows), fields, pairs)
 
 
 def _pair(row: Mapping[str, str]) -> SheetPair:
+    """The files of a row; its reads are single-end where `fastq_2` is empty."""
     names = []
     for mate in (1, 2):
         column = f"fastq_{mate}"
         name = row.get(column, "").removeprefix("./")
         if not name and mate == 2:
-            raise PermanentError(
-                "`fastq_2` is empty. Single-end reads cannot be analysed yet; name both files of the pair."
-            )
+            continue
         if not is_inside(name):
             raise PermanentError(
                 f"`{column}` is no name inside the drop's folder. Upload the file beside the sheet (or in a folder "
@@ -140,13 +139,18 @@ def _pair(row: Mapping[str, str]) -> SheetPair:
             raise PermanentError(f"`{column}` does not end like a FASTQ file (.fastq.gz, .fq.gz, .fastq, .fq).")
         parsed = parse_fastq_name(name.rpartition("/")[2])
         if parsed is not None and parsed.mate != mate:
+            if not row.get("fastq_2"):
+                raise PermanentError(
+                    "`fastq_1` names a file that its name calls R2, and `fastq_2` is empty. Name R1 in `fastq_1` and "
+                    "R2 in `fastq_2`; or rename the file, where its reads have no mates."
+                )
             raise PermanentError(
                 f"`{column}` names a file that its name calls R{parsed.mate}: the columns are swapped."
             )
         if parsed is not None and parsed.kind is NameKind.LEFT_OUT:
             raise PermanentError(f"`{column}` names index reads, or reads of no sample. Name the file of the reads.")
         names.append(name)
-    return SheetPair(names[0], names[1], row.get("lane", ""))
+    return SheetPair(names[0], names[1] if len(names) > 1 else None, row.get("lane", ""))
 
 
 def _without_shared_files(samples: list[SheetSample]) -> tuple[list[SheetSample], list[SheetFault]]:
@@ -154,16 +158,12 @@ def _without_shared_files(samples: list[SheetSample]) -> tuple[list[SheetSample]
     users: dict[str, list[str]] = {}
     for sample in samples:
         for pair in sample.pairs or ():
-            for name in (pair.r1, pair.r2):
+            for name in pair.names:
                 users.setdefault(name, []).append(sample.sample)
     sound, faults = [], []
     for sample in samples:
         others = {
-            user
-            for pair in sample.pairs or ()
-            for name in (pair.r1, pair.r2)
-            for user in users[name]
-            if user != sample.sample
+            user for pair in sample.pairs or () for name in pair.names for user in users[name] if user != sample.sample
         }
         if others:
             why = f"it names a FASTQ file that {', '.join(sorted(others))} names too. A file is of one sample."

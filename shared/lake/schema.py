@@ -120,7 +120,11 @@ SAMPLES = TableSchema(
         Column("caller", ColumnType.STRING, "Variant caller."),
         Column("tools", ColumnType.STRING, "Programs and their versions, a JSON object."),
         Column("results_version", ColumnType.INTEGER, "Version of the code's results."),
-        Column("read_groups", ColumnType.INTEGER, "Read groups (R1/R2 pairs of FASTQ files)."),
+        Column(
+            "read_groups",
+            ColumnType.INTEGER,
+            "Read groups (R1/R2 pairs of FASTQ files, or files of single-end reads).",
+        ),
         Column("input_bytes", ColumnType.LONG, "FASTQ as it was dropped, compressed.", "bytes"),
         Column("variants", ColumnType.LONG, "Rows of the analysis in the table variants."),
         Column("findings", ColumnType.LONG, "Rows of the analysis in the table findings."),
@@ -173,7 +177,9 @@ READ_GROUPS = TableSchema(
     (
         _ANALYSIS,
         _SAMPLE,
-        Column("read_group", ColumnType.STRING, "Read group: one pair of FASTQ files."),
+        Column(
+            "read_group", ColumnType.STRING, "Read group: one pair of FASTQ files, or one file of single-end reads."
+        ),
         Column("metric", ColumnType.STRING, "Name of the metric."),
         Column("value", ColumnType.DOUBLE, "Its value."),
         Column("unit", ColumnType.STRING, "UCUM code of its unit; 1 for counts and ratios."),

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, cast
 
 from shared import naming
@@ -12,25 +12,29 @@ from shared.domain.reads import ReadGroup
 from shared.domain.work import ChunkKey
 from shared.errors import TransientError
 from shared.formats.fastq import FastqPairs, FastqSource, PairsPlace
+from shared.formats.fastq_single import FastqSingles
 from shared.ports import BlobStore
 
 _BUFFER_BYTES = 1 << 20
 
 
 @contextmanager
-def open_pairs(group: ReadGroup, blobs: BlobStore, begin: PairsPlace | None) -> Iterator[FastqPairs]:
-    """The pairs of a read group from a place on; None: from the first.
+def open_templates(group: ReadGroup, blobs: BlobStore, begin: PairsPlace | None) -> Iterator[FastqPairs | FastqSingles]:
+    """The pairs, or single-end reads, of a read group from a place on; None: from the first.
 
     Raises:
         PermanentError: When a file is gone, or not the one of the plan any more.
     """
-    starts = (begin.r1.place.point.offset, begin.r2.place.point.offset) if begin else (0, 0)
-    names = [naming.landing_blob(file.name) for file in (group.r1, group.r2)]
-    with (
-        blobs.open(names[0], group.r1.content, starts[0]) as r1,
-        blobs.open(names[1], group.r2.content, starts[1]) as r2,
-    ):
-        yield FastqPairs(FastqSource(r1, str(names[0])), FastqSource(r2, str(names[1])), begin=begin)
+    starts = [lane.place.point.offset for lane in begin.lanes] if begin else [0] * len(group.files)
+    with ExitStack() as stack:
+        sources = []
+        for file, start in zip(group.files, starts, strict=True):
+            ref = naming.landing_blob(file.name)
+            sources.append(FastqSource(stack.enter_context(blobs.open(ref, file.content, start)), str(ref)))
+        if group.is_single_end:
+            yield FastqSingles(sources[0], begin=begin)
+        else:
+            yield FastqPairs(sources[0], sources[1], begin=begin)
 
 
 def read_place(plan: Plan, chunk: ChunkKey, blobs: BlobStore) -> PairsPlace | None:
@@ -50,22 +54,22 @@ def read_place(plan: Plan, chunk: ChunkKey, blobs: BlobStore) -> PairsPlace | No
 
 @contextmanager
 def open_in_landing(plan: Plan, marker: ChunkMarker, blobs: BlobStore) -> Iterator[BinaryIO]:
-    """The reads of a chunk that is in the dropped files, as interleaved FASTQ; nothing is kept on disk.
+    """The reads of a chunk that is in the dropped files, as FASTQ (pairs interleaved); nothing is kept on disk.
 
     Raises:
         PermanentError: When a dropped file is gone, or not the one of the plan any more.
     """
     group = plan.read_group(marker.read_group)
     begin = read_place(plan, ChunkKey(marker.read_group, marker.number), blobs)
-    with open_pairs(group, blobs, begin) as pairs:
-        yield cast("BinaryIO", io.BufferedReader(cast("Any", _PairsText(pairs, marker.pairs)), _BUFFER_BYTES))
+    with open_templates(group, blobs, begin) as templates:
+        yield cast("BinaryIO", io.BufferedReader(cast("Any", _Text(templates, marker.pairs)), _BUFFER_BYTES))
 
 
-class _PairsText(io.RawIOBase):
-    """So many pairs as text."""
+class _Text(io.RawIOBase):
+    """So many pairs, or single-end reads, as text."""
 
-    def __init__(self, pairs: FastqPairs, count: int) -> None:
-        self._pairs = pairs
+    def __init__(self, templates: FastqPairs | FastqSingles, count: int) -> None:
+        self._templates = templates
         self._left = count
         self._text = memoryview(b"")
 
@@ -73,7 +77,7 @@ class _PairsText(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if not self._text and self._left and (block := self._pairs.take(self._left)):
+        if not self._text and self._left and (block := self._templates.take(self._left)):
             self._left -= block.count
             self._text = memoryview(block.text())
         size = min(len(buffer), len(self._text))

@@ -163,6 +163,7 @@ def quality_of(gathered: GatheredMarker, qc: QcFigures) -> Quality:
 
     return Quality(
         pairs=gathered.pairs,
+        single_reads=gathered.single_reads,
         mean_depth=figure("mean_depth"),
         fraction_20x=figure("fraction_20x"),
         duplicate_fraction=figure("duplicate_fraction"),

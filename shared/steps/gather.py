@@ -48,8 +48,8 @@ def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch:
     splits, chunks = read_chunks(plan, blobs)
     aligned = read_aligned(plan, blobs)
     called = read_called(plan, blobs)
-    pairs = check_reads(splits, chunks, aligned)
-    check_shards(plan, list(aligned.values()), called, pairs)
+    reads = check_reads(plan, splits, chunks, aligned)
+    check_shards(plan, list(aligned.values()), called, reads)
 
     files = _fetch(called, blobs, scratch)
     bam = gather_bams(files["bam"], scratch / "sample.bam")
@@ -72,7 +72,13 @@ def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch:
     sites = site_figures(plan, files.get("sites.tsv", ()), blobs, scratch)
     sex = decide_sex(plan, aligned.values(), read_targets(plan, blobs))
     metrics = summarise(
-        pairs, _summed(aligned.values()), _summed(called.values()), vcf.records, inserts, sex_agrees=sex.agrees
+        reads.pairs,
+        _summed(aligned.values()),
+        _summed(called.values()),
+        vcf.records,
+        inserts,
+        sex_agrees=sex.agrees,
+        single_reads=reads.single_reads,
     )
     metrics = dict(sorted((metrics | sites.figures).items()))
     missed = missed_limits(metrics, plan.limits)
@@ -98,7 +104,8 @@ def gather(plan: Plan, blobs: BlobStore, clock: Callable[[], datetime], scratch:
         blobs.create(naming.result_marker(plan.sample, plan.analysis, Stage.FLAGGED), flagged.to_json())
     marker = GatheredMarker(
         analysis=plan.analysis,
-        pairs=pairs,
+        pairs=reads.pairs,
+        single_reads=reads.single_reads,
         primary=primary,
         variants=vcf.records,
         outputs=outputs,
@@ -160,7 +167,9 @@ def _read_groups(
         mine = [marker for marker in aligned.values() if marker.read_group == group.id]
         duplicates = sum(marker.duplicates.get(group.id, 0) for marker in called.values())
         inserts = add_histograms(marker.insert_sizes for marker in mine)
-        groups[group.id] = summarise_reads(sum(marker.pairs for marker in mine), _summed(mine), duplicates, inserts)
+        count = sum(marker.pairs for marker in mine)
+        pairs, single_reads = (0, count) if group.is_single_end else (count, 0)
+        groups[group.id] = summarise_reads(pairs, _summed(mine), duplicates, inserts, single_reads=single_reads)
     return groups
 
 

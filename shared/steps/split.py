@@ -1,4 +1,4 @@
-"""Split one read group: stream R1 and R2 in lock-step, check every record, and leave a marker per chunk.
+"""Split one read group: stream R1 and R2 in lock-step, or single-end reads, check every record, and leave chunks.
 
 A chunk is a whole number of alignment batches counted from the start of the read group, so that nothing after it
 depends on where it was cut. Where unpacking can go on near a chunk's begin, the chunk is only a place in the dropped
@@ -18,9 +18,10 @@ from shared.domain.work import ChunkKey, Stage
 from shared.errors import PermanentError
 from shared.formats.chunk_gzip import ChunkGzip
 from shared.formats.fastq import FastqPairs, PairBlock, PairsPlace
+from shared.formats.fastq_single import FastqSingles
 from shared.naming import BlobRef
 from shared.ports import BlobStore
-from shared.steps.chunk_reads import open_pairs
+from shared.steps.chunk_reads import open_templates
 from shared.steps.meter import Meter
 
 NEAR_BYTES = 8 << 20
@@ -55,27 +56,28 @@ def split_read_group(
     meter = Meter(clock)
     done = _existing_chunks(plan, group_id, blobs)
     begin, number = _begin(plan, group_id, next_chunk, done, blobs)
-    chunk_pairs = plan.layout.chunk_pairs
+    chunk_templates = plan.chunk_templates(group)
     first_number = number
-    with open_pairs(group, blobs, begin) as pairs:
-        while first := pairs.take(chunk_pairs):
+    with open_templates(group, blobs, begin) as templates:
+        while first := templates.take(chunk_templates):
             spent = (clock() - began).total_seconds()
             if spent > budget_seconds and number > first_number:
-                _leave_checkpoint(plan, group_id, number, pairs.count - first.count, blobs)
+                _leave_checkpoint(plan, group_id, number, templates.count - first.count, blobs)
                 return
             key = ChunkKey(group_id, number)
-            chunk = _prepend(first, pairs, chunk_pairs)
+            chunk = _prepend(first, templates, chunk_templates)
             if key in done:
                 for _ in chunk:
                     pass
-                begin = pairs.place()
+                begin = templates.place()
             else:
-                begin = _write_chunk(plan, key, pairs, chunk, blobs, clock, is_copy=not _is_near(begin))
+                begin = _write_chunk(plan, key, templates, chunk, blobs, clock, is_copy=not _is_near(begin))
             number += 1
-        total = pairs.count
+        total = templates.count
     if total == 0:
         raise PermanentError(
-            f"landing/{group.r1.name} and its mate hold no reads. Upload the sequencer's files, then the order again."
+            f"landing/{group.r1.name} {'holds' if group.is_single_end else 'and its mate hold'} no reads. Upload the "
+            "sequencer's files, then the order again."
         )
     marker = SplitMarker(analysis=plan.analysis, read_group=group_id, chunks=number, pairs=total, **meter.read())
     blobs.create(naming.split_marker(plan.analysis, group_id), marker.to_json())
@@ -106,14 +108,14 @@ def _begin(
 def _is_near(begin: PairsPlace | None) -> bool:
     if begin is None:
         return True
-    return all(lane.place.skip + lane.place.skip_lines <= NEAR_BYTES for lane in (begin.r1, begin.r2))
+    return all(lane.place.skip + lane.place.skip_lines <= NEAR_BYTES for lane in begin.lanes)
 
 
-def _prepend(first: PairBlock, pairs: FastqPairs, chunk_pairs: int) -> Iterator[PairBlock]:
+def _prepend(first: PairBlock, templates: FastqPairs | FastqSingles, chunk_templates: int) -> Iterator[PairBlock]:
     """The blocks of one chunk, of which the first was taken already."""
     yield first
-    left = chunk_pairs - first.count
-    while left > 0 and (block := pairs.take(left)):
+    left = chunk_templates - first.count
+    while left > 0 and (block := templates.take(left)):
         yield block
         left -= block.count
 
@@ -121,7 +123,7 @@ def _prepend(first: PairBlock, pairs: FastqPairs, chunk_pairs: int) -> Iterator[
 def _write_chunk(
     plan: Plan,
     key: ChunkKey,
-    pairs: FastqPairs,
+    templates: FastqPairs | FastqSingles,
     chunk: Iterator[PairBlock],
     blobs: BlobStore,
     clock: Callable[[], datetime],
@@ -146,7 +148,7 @@ def _write_chunk(
             packed.close()
     if stream:
         outputs.append(stream.output())
-    end = pairs.place()
+    end = templates.place()
     next_key = ChunkKey(key.read_group, key.number + 1)
     outputs.append(_write(naming.chunk_place(plan.analysis, next_key), end.to_json(), blobs))
     marker = ChunkMarker(

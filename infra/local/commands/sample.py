@@ -15,7 +15,7 @@ from infra.local.sizing import settings_for
 from infra.local.stack import StackOptions, open_stack
 from shared.domain.fastq_names import is_fastq, parse_fastq_name
 from shared.domain.ids import canonical_json
-from shared.domain.order import Order, parse_order
+from shared.domain.order import Order, parse_order, read_json
 from shared.domain.reads import pair_up
 from shared.domain.reference import Assembly
 from shared.errors import PermanentError
@@ -39,8 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="places known to vary; for the caller gatk",
     )
     parser.add_argument("--par", type=Path, metavar="BED", help="pseudo-autosomal regions; known of GRCh37 and GRCh38")
-    parser.add_argument("--fastq", type=Path, required=True, metavar="DIR", help="folder with one sample's FASTQ pairs")
+    parser.add_argument("--fastq", type=Path, required=True, metavar="DIR", help="folder with one sample's FASTQ files")
     parser.add_argument("--order", type=Path, metavar="JSON", help="order.json; made from the file names when left out")
+    parser.add_argument(
+        "--single-end", action="store_true", help="the reads have no mates; not with --order, which says it itself"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the results go (default: results/SAMPLE)")
     parser.add_argument(
         "--assembly",
@@ -55,7 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the bundle and the order, run the chain, copy the results."""
     state: Path = args.state
-    fastqs = _fastqs(args.fastq)
+    if args.single_end and args.order is not None:
+        raise PermanentError("--single-end and --order are given. Say `single_end: true` in the order instead.")
+    single_end = args.single_end or _says_single_end(args.order)
+    fastqs = _fastqs(args.fastq, single_end=single_end)
     sources = BundleSources(
         args.reference,
         args.gff,
@@ -68,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     folder = state / "bundles" / bundle
     print(f"Preparing the reference bundle {bundle} ...", flush=True)
     manifest = prepare_bundle(bundle, args.assembly, sources, folder)
-    order = _order(args.order, fastqs, bundle)
+    order = _order(args.order, fastqs, bundle, single_end=single_end)
     order_file = state / "orders" / order.sample / "order.json"
     order_file.parent.mkdir(parents=True, exist_ok=True)
     order_file.write_bytes(order.to_json())
@@ -95,14 +101,22 @@ def _notes(args: argparse.Namespace) -> Iterator[str]:
         yield "Without --clinvar no variant can be reported: no findings does not mean a negative result."
 
 
-def _fastqs(folder: Path) -> tuple[Path, ...]:
+def _says_single_end(order: Path | None) -> bool:
+    """Whether an order says that there are no mates; what else it says is looked at later."""
+    if order is None or not order.is_file():
+        return False
+    given = read_json(order.read_bytes(), order.name)
+    return isinstance(given, dict) and given.get("single_end") is True
+
+
+def _fastqs(folder: Path, *, single_end: bool) -> tuple[Path, ...]:
     if not folder.is_dir():
         raise PermanentError(f"{folder} is no folder. Give the folder that holds one sample's FASTQ files.")
     found = tuple(sorted(path for path in folder.iterdir() if is_fastq(path.name)))
     if not found:
         raise PermanentError(f"{folder} holds no FASTQ files (*.fastq.gz, *.fq.gz, *.fastq, *.fq).")
     # Asked here, not of the chain: a mate from an earlier drop of this sample would still lie in its landing folder.
-    pairing = pair_up("", [path.name for path in found])
+    pairing = pair_up("", [path.name for path in found], single_end=single_end)
     found = tuple(path for path in found if path.name not in pairing.left_out)
     if missing := pairing.missing:
         raise PermanentError(f"{folder} lacks {', '.join(missing)}. Every R1 needs its R2, and the other way round.")
@@ -123,7 +137,7 @@ def _bundle_name(sources: BundleSources, assembly: Assembly) -> str:
     return f"local-{digest.hexdigest()[:12]}"
 
 
-def _order(path: Path | None, fastqs: tuple[Path, ...], bundle: str) -> Order:
+def _order(path: Path | None, fastqs: tuple[Path, ...], bundle: str, *, single_end: bool) -> Order:
     """The given order, against the prepared bundle; or one made from the file names."""
     if path is not None:
         if not path.is_file():
@@ -133,13 +147,14 @@ def _order(path: Path | None, fastqs: tuple[Path, ...], bundle: str) -> Order:
         order = parse_order(path.read_bytes(), f"{sample}/order.json")
         names = order.files or tuple(file.name for file in fastqs)
         return order.model_copy(update={"reference": bundle, "files": names})
-    sample = _sample_of(fastqs)
+    sample = _sample_of(fastqs, single_end=single_end)
     values = {
         "sample": sample,
         "patient": {"identifier": {"system": "urn:example:local-patients", "value": sample}},
         "test": {"code": "germline-small-variants", "display": "Germline small variants"},
         "reference": bundle,
         "files": [path.name for path in fastqs],
+        "single_end": single_end,
     }
     return parse_order(canonical_json(values), f"{sample}/order.json")
 
@@ -157,11 +172,11 @@ def _named_files(order: Order, fastq_folder: Path, order_file: Path | None) -> t
     return tuple(path for path, _ in named)
 
 
-def _sample_of(fastqs: tuple[Path, ...]) -> str:
+def _sample_of(fastqs: tuple[Path, ...], *, single_end: bool = False) -> str:
     """The sample name that all FASTQ names begin with."""
     names = set()
     for path in fastqs:
-        parsed = parse_fastq_name(path.name)
+        parsed = parse_fastq_name(path.name, single_end=single_end)
         if parsed is None:
             raise PermanentError(
                 f"{path} follows no known naming of FASTQ pairs. Name the files SAMPLE_S1_L001_R1_001.fastq.gz and "

@@ -14,6 +14,7 @@ from batch_worker.engine.index import build_index
 from shared.domain.genome import cut_shards
 from tests.engine_pipeline import HALO_BP, align_all
 from tests.simulate import World, make_world
+from tests.unit.batch_worker.engine.test_single_reads import single_world
 
 
 def called(
@@ -35,7 +36,12 @@ def called(
 
 
 def compare(
-    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch, options: CallOptions, shard_bp: int = 10**9
+    world: World,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: CallOptions,
+    shard_bp: int = 10**9,
+    singles: tuple[str, ...] = (),
 ) -> tuple[int, float]:
     """Call with windows and without, compare; return the number of variants and the share piled up."""
     folder.mkdir(exist_ok=True)
@@ -43,9 +49,8 @@ def compare(
     source.write_bytes(world.fasta())
     reference = build_index(source, folder / "index")[0]
     shards = cut_shards(read_dict(reference.with_name(reference.name + ".dict")), shard_bp)
-    parts = [
-        [part.path for part in one.parts] for one in align_all(world, reference, folder / "aligned", shards, 10**6)
-    ]
+    aligned = align_all(world, reference, folder / "aligned", shards, 10**6, singles=singles)
+    parts = [[part.path for part in one.parts] for one in aligned]
     share: list[float] = []
 
     def watched(*args, **kwargs):
@@ -112,6 +117,16 @@ def test_windows_give_what_the_whole_pileup_gives_at_every_setting(name, tmp_pat
     variants, share = compare(world, tmp_path, monkeypatch, SETTINGS[name], shard_bp=6_000)
     assert variants > 5
     assert share > 0
+
+
+@pytest.mark.parametrize("has_names_twice", [False, True])
+def test_windows_of_single_end_reads_give_what_the_whole_pileup_gives(has_names_twice, tmp_path, monkeypatch):
+    world = make_world(seed=13, variety=0.1, phreds=GOOD, pairs=700, fragment_bp=140)
+    if not has_names_twice:
+        world = single_world(world)
+    variants, share = compare(world, tmp_path, monkeypatch, CallOptions(), singles=("L1", "L2"))
+    assert variants > 5
+    assert 0 < share < 1
 
 
 def test_where_no_read_lies_nothing_is_piled_up(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from shared.domain.genome import Contig, Interval, Shard, cut_shards
 from shared.domain.sites import CommonSite, SiteCounts
 from tests.engine_pipeline import Outcome, align_all, run_pipeline
 from tests.simulate import World
+from tests.unit.batch_worker.engine.test_single_reads import single_world
 
 
 def every(world: World, step: int) -> list[CommonSite]:
@@ -60,14 +61,18 @@ def read_by_read(bam_path: Path, sites: list[CommonSite]) -> dict[tuple[str, int
 
 
 @pytest.mark.thorough
-def test_counts_are_those_of_a_count_read_by_read_and_do_not_depend_on_cuts(world, reference, tmp_path) -> None:
+@pytest.mark.parametrize("singles", [(), ("L1", "L2"), ("L2",)], ids=["pairs", "single-end reads", "both"])
+def test_counts_are_those_of_a_count_read_by_read_and_do_not_depend_on_cuts(
+    world, reference, tmp_path, singles: tuple[str, ...]
+) -> None:
     sites = every(world, 7)
-    whole = run_pipeline(world, reference, tmp_path / "whole", 10**9, common_sites=sites)
+    world = single_world(world, singles)
+    whole = run_pipeline(world, reference, tmp_path / "whole", 10**9, common_sites=sites, singles=singles)
     found = counted(whole)
     assert found == read_by_read(whole.bam.path, sites)
     assert sum(alt for _, alt, _ in found.values()) > 50
     assert sum(other for _, _, other in found.values()) > 50
-    cut = run_pipeline(world, reference, tmp_path / "cut", 4_017, 400, common_sites=sites)
+    cut = run_pipeline(world, reference, tmp_path / "cut", 4_017, 400, common_sites=sites, singles=singles)
     assert counted(cut) == found
     assert sum(len(call.sites) for call in cut.called) == len(sites)
 

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from shared.domain.ids import AnalysisId
-from shared.domain.ledger import balance, check_reads, check_shards
+from shared.domain.ledger import SampleReads, balance, check_reads, check_shards
 from shared.domain.markers import AlignedMarker, CalledMarker, ChunkMarker, OutputFile, ShardPart, SplitMarker
 from shared.domain.work import ChunkKey
 from shared.errors import LedgerError, PermanentError
 from tests.factories import NOON, make_plan
 
 COMMON: dict[str, Any] = {"analysis": AnalysisId("0" * 24), "started": NOON, "ended": NOON, "core_seconds": 0.0}
-PLAN = make_plan(contigs=(("chr1", 1_000),), shard_bp=500)
+PLAN = make_plan(groups=("L1",), contigs=(("chr1", 1_000),), shard_bp=500)
 OUTPUT = OutputFile(container="work", name="x", size=1, md5="0" * 32)
 
 
@@ -49,8 +49,8 @@ CALLED = {0: called(0, 36, 35), 1: called(1, 25, 25)}
 
 
 def test_counts_that_balance_give_the_samples_pairs() -> None:
-    assert check_reads(SPLITS, CHUNKS, ALIGNED) == 30
-    check_shards(PLAN, list(ALIGNED.values()), CALLED, 30)
+    assert check_reads(PLAN, SPLITS, CHUNKS, ALIGNED) == SampleReads(pairs=30)
+    check_shards(PLAN, list(ALIGNED.values()), CALLED, SampleReads(pairs=30))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_reads_that_are_lost_or_doubled_on_the_way_are_found(
     splits: Any, chunks: Any, aligned_markers: Any, message: str
 ) -> None:
     with pytest.raises(LedgerError, match=message):
-        check_reads(splits, chunks, aligned_markers)
+        check_reads(PLAN, splits, chunks, aligned_markers)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_alignments_that_are_lost_or_doubled_between_chunks_and_shards_are_found
     called_markers: dict[int, CalledMarker], pairs: int, message: str
 ) -> None:
     with pytest.raises(LedgerError, match=message):
-        check_shards(PLAN, list(ALIGNED.values()), called_markers, pairs)
+        check_shards(PLAN, list(ALIGNED.values()), called_markers, SampleReads(pairs))
 
 
 def test_a_ledger_that_does_not_balance_is_permanent_and_says_whose_fault_it_is() -> None:
@@ -119,3 +119,42 @@ def test_a_ledger_that_does_not_balance_is_permanent_and_says_whose_fault_it_is(
     ):
         balance("read pairs", 1_000, "here", 999, "there")
     balance("read pairs", 5, "here", 5, "there")
+
+
+def single_end_plan() -> Any:
+    group = PLAN.read_groups[0].model_copy(update={"r2": None})
+    return PLAN.model_copy(update={"read_groups": (group, make_plan(groups=("L2",)).read_groups[0])})
+
+
+def test_a_single_end_read_has_one_primary_alignment() -> None:
+    plan = single_end_plan()
+    markers = {key: marker.model_copy(update={"primary": marker.pairs}) for key, marker in ALIGNED.items()}
+    halves = {
+        ChunkKey("L1", 0): aligned(0, 20, (10, 10), (10, 10), primary=20),
+        ChunkKey("L1", 1): aligned(1, 10, (5, 5), (5, 5), primary=10),
+    }
+    assert check_reads(plan, SPLITS, CHUNKS, halves) == SampleReads(pairs=0, single_reads=30)
+    with pytest.raises(LedgerError, match="20 in aligned marker L1/0, 40 in its shard parts"):
+        check_reads(plan, SPLITS, CHUNKS, markers)
+    with pytest.raises(LedgerError, match="20 in the single-end reads, 40 in aligned marker L1/0"):
+        check_reads(plan, SPLITS, CHUNKS, ALIGNED)
+    with pytest.raises(LedgerError, match=r"ledger of single-end reads .*: 31 in split"):
+        check_reads(plan, {"L1": split(31, 2)}, CHUNKS, halves)
+    shards = {0: called(0, 15, 15), 1: called(1, 15, 15)}
+    check_shards(plan, list(halves.values()), shards, SampleReads(0, 30))
+    with pytest.raises(LedgerError, match="32 in twice the sample's read pairs and its single-end reads, 30 in"):
+        check_shards(plan, list(halves.values()), shards, SampleReads(1, 30))
+
+
+def test_pairs_and_single_end_reads_of_a_sample_add_up() -> None:
+    other = SplitMarker(read_group="L2", pairs=5, chunks=1, **COMMON)
+    chunk_2 = ChunkMarker(read_group="L2", number=0, first_pair=0, pairs=5, first_name="a", last_name="b", **COMMON)
+    aligned_2 = aligned(0, 5, (5, 5), (5, 5)).model_copy(update={"read_group": "L2"})
+    halves = {
+        ChunkKey("L1", 0): aligned(0, 20, (10, 10), (10, 10), primary=20),
+        ChunkKey("L1", 1): aligned(1, 10, (5, 5), (5, 5), primary=10),
+        ChunkKey("L2", 0): aligned_2,
+    }
+    found = check_reads(single_end_plan(), {**SPLITS, "L2": other}, {**CHUNKS, ChunkKey("L2", 0): chunk_2}, halves)
+    assert found == SampleReads(pairs=5, single_reads=30)
+    assert found.count == 40

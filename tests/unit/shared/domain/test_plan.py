@@ -120,3 +120,23 @@ def test_the_shards_of_a_plan_follow_its_layout() -> None:
     plan = make_plan(contigs=(("chr1", 1_000), ("chr2", 600)), shard_bp=500)
     assert [shard.length for shard in plan.shards] == [500, 500, 500, 100]
     assert [contig.name for contig in plan.contigs] == ["chr1", "chr2"]
+
+
+def test_orders_without_single_end_keep_their_ids_and_single_end_gives_another() -> None:
+    assert "single_end" not in plan_module._defaults_of_newer_fields(make_order(single_end=True))
+    assert plan_module._defaults_of_newer_fields(make_order()) == {"single_end"}
+    assert freeze(order=make_order(single_end=False)).analysis == freeze().analysis
+    assert freeze(order=make_order(single_end=True)).analysis != freeze().analysis
+
+
+def test_files_without_mates_are_another_analysis_than_pairs() -> None:
+    single = make_read_group("L2").model_copy(update={"r2": None})
+    assert freeze(read_groups=(make_read_group("L1"), single)).analysis != freeze().analysis
+
+
+def test_a_chunk_holds_twice_as_many_single_end_reads_as_pairs() -> None:
+    plan = make_plan(chunk_pairs=20)
+    pairs = plan.read_groups[0]
+    assert (plan.chunk_templates(pairs), pairs.unit) == (20, "read pairs")
+    single = pairs.model_copy(update={"r2": None})
+    assert (plan.chunk_templates(single), single.unit, single.is_single_end) == (40, "single-end reads", True)

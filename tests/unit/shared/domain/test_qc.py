@@ -118,3 +118,19 @@ def test_a_median_in_the_open_last_bin_is_not_told() -> None:
 def test_histograms_add_up_bin_by_bin_whatever_their_length() -> None:
     assert add_histograms([(1, 2), (), (0, 1, 5)]) == (1, 3, 5)
     assert add_histograms([]) == ()
+
+
+def test_single_end_reads_are_counted_beside_pairs() -> None:
+    mixed = summarise_reads(6, CHUNKS, 9, INSERTS, single_reads=8)
+    assert (mixed["read_pairs"], mixed["single_reads"]) == (QcMetric(6), QcMetric(8))
+    assert mixed["mapped_fraction"] == QcMetric(0.9)  # 18 of 6 x 2 + 8
+    single = summarise_reads(0, {**CHUNKS, "properly_paired": 0}, 9, (), single_reads=20)
+    assert (single["read_pairs"], single["single_reads"], single["mapped_fraction"]) == (
+        QcMetric(0),
+        QcMetric(20),
+        QcMetric(0.9),
+    )
+    assert not {"properly_paired_fraction", "insert_size_median"} & set(single)
+    assert "single_reads" not in summarise_reads(10, CHUNKS, 9, INSERTS)
+    whole = summarise(6, CHUNKS, SHARDS, variants=10, insert_sizes=INSERTS, single_reads=8)
+    assert whole["single_reads"] == QcMetric(8)

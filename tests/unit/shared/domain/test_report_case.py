@@ -27,6 +27,7 @@ from tests.report_cases import MISSED, case, data_files, finding
         ({"quality": Quality(1000, mean_depth=10.0)}, Interpretation.NEGATIVE),
         ({"quality": Quality(1000, mean_depth=9.9)}, Interpretation.INCONCLUSIVE),
         ({"quality": Quality(0)}, Interpretation.INCONCLUSIVE),
+        ({"quality": Quality(0, single_reads=1_000)}, Interpretation.NEGATIVE),
         ({"withheld": (finding(),)}, Interpretation.INCONCLUSIVE),
     ],
 )

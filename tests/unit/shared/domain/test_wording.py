@@ -12,6 +12,7 @@ from shared.domain.variant import Zygosity
 from shared.domain.wording import (
     FIGURES,
     conclude,
+    depth_sentence,
     describe,
     describe_missed,
     methodology,
@@ -178,3 +179,19 @@ def test_contamination_and_identity_are_told_only_when_they_were_measured():
         "0.0% of the reads are estimated to be another person's.",
     )
     assert purity_sentences(case(quality=Quality(1, identity_sites=3))) == ()
+
+
+@pytest.mark.parametrize(
+    ("quality", "words"),
+    [
+        (Quality(1_500), "1,500 read pairs."),
+        (Quality(0, single_reads=2_001), "2,001 single-end reads."),
+        (
+            Quality(10, mean_depth=30.0, single_reads=5),
+            "10 read pairs and 5 single-end reads, mean depth 30.0 reads per base.",
+        ),
+        (Quality(0), "0 read pairs."),
+    ],
+)
+def test_pairs_and_single_end_reads_are_told_as_what_they_are(quality, words):
+    assert depth_sentence(case(quality=quality)) == words

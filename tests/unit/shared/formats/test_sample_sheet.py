@@ -115,7 +115,7 @@ def test_sex_is_read_in_the_words_in_use(word: str, sex: str | None) -> None:
         ("P1,,0,../x,L1,a_1.fq,a_2.fq", "the name in the column `sample` is not one for a sample"),
         ("P1,XXY,0,NA1,L1,a_1.fq,a_2.fq", "`sex` is none of XX, XY, F, M"),
         ("P1,XX,1,NA1,L1,a_1.fq,a_2.fq", "it is a tumor sample"),
-        ("P1,XX,0,NA1,L1,a_1.fq,", "`fastq_2` is empty. Single-end reads cannot be analysed yet"),
+        ("P1,XX,0,NA1,L1,a_2.fq,", "`fastq_1` names a file that its name calls R2, and `fastq_2` is empty"),
         ("P1,XX,0,NA1,L1,,a_2.fq", "`fastq_1` is no name inside the drop's folder"),
         ("P1,XX,0,NA1,L1,/data/a_1.fq,a_2.fq", "`fastq_1` is no name inside the drop's folder"),
         ("P1,XX,0,NA1,L1,a_1.fq,../a_2.fq", "`fastq_2` is no name inside the drop's folder"),
@@ -242,3 +242,30 @@ def test_the_order_of_the_rows_changes_no_sample(lanes: dict[str, int], data: st
     assert sheet.faults == ()
     assert {one.sample: len(one.pairs or ()) for one in sheet.samples} == lanes
     assert {one.fields[Field.PATIENT] for one in sheet.samples} == {f"P{sample}" for sample in lanes}
+
+
+def test_an_empty_fastq_2_says_that_the_rows_reads_are_single_end() -> None:
+    sheet = rows(
+        "P1,XX,0,NA1,L1,a.fq,", "P1,XX,0,NA1,L2,b_1.fq,", "P2,XX,0,NA2,L1,c_1.fq,c_2.fq", "P2,XX,0,NA2,L2,d.fq,"
+    )
+    assert sheet.faults == ()
+    single, mixed = sheet.samples
+    assert single.pairs == (SheetPair("a.fq", None, "L1"), SheetPair("b_1.fq", None, "L2"))
+    assert mixed.pairs == (SheetPair("c_1.fq", "c_2.fq", "L1"), SheetPair("d.fq", None, "L2"))
+    assert (single.is_single_end, mixed.is_single_end) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_single_end"),
+    [
+        (V1, False),
+        (V1.replace("151,,,,,\n151,,,,,\n", "151,,,,,\n"), True),
+        (V1.replace("[Reads],,,,,\n151,,,,,\n151,,,,,\n", ""), False),
+        (V2, False),
+        (V2.replace("Read2Cycles,151\n", "Index1Cycles,8\n"), True),
+        (V2.replace("Read2Cycles,151\n", "Read2Cycles,0\n"), True),
+    ],
+)
+def test_an_illumina_sheet_with_one_read_says_that_the_reads_are_single_end(text: str, is_single_end: bool) -> None:
+    samples = read(text.replace("{split}", "0")).samples
+    assert {sample.is_single_end for sample in samples} == {is_single_end}
