@@ -92,9 +92,7 @@ def genotype_in_groups(
         folder.mkdir()
         bed, combined, out = folder / "group.bed", folder / "combined.g.vcf", folder / "joint.vcf"
         _write_bed(bed, intervals)
-        gatk.run(
-            commands.combine_gvcfs(gvcfs, combined, reference=linked, intervals_bed=bed), scratch=folder, log=log
-        )
+        gatk.run(commands.combine_gvcfs(gvcfs, combined, reference=linked, intervals_bed=bed), scratch=folder, log=log)
         arguments = commands.genotype_gvcfs(combined, out, reference=linked, ploidy=ploidy, min_qual=min_qual)
         gatk.run(arguments, scratch=folder, log=log)
         combined.unlink()

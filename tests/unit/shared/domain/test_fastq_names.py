@@ -32,7 +32,8 @@ def test_every_ending_starts_ingest() -> None:
     (ingest,) = [one for one in subscriptions if one["name"] == "ingest"]
     (condition,) = ingest["filter"]["advancedFilters"]
     assert (condition["operatorType"], condition["key"]) == ("StringEndsWith", "subject")
-    assert condition["values"] == [*FASTQ_ENDINGS, "/order.json", "/samplesheet.csv"]
+    others = ["/order.json", "/cohort.json", "/samplesheet.csv", ".bed", ".vcf", ".vcf.gz"]
+    assert condition["values"] == [*FASTQ_ENDINGS, *others]
 
 
 @pytest.mark.parametrize(
