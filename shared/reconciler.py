@@ -15,7 +15,7 @@ from pathlib import Path
 from shared import naming
 from shared.domain.actions import Action, Close, ContinueSplit, OpenSplit, RecordFailure, RunStep, Stop, SubmitTask
 from shared.domain.advance import advance, is_due_after
-from shared.domain.cohort import AnyPlan, CohortPlan, CohortSettings, advance_cohort
+from shared.domain.cohort import AnyPlan, CohortPlan, advance_cohort
 from shared.domain.facts import Facts
 from shared.domain.ids import AnalysisId
 from shared.domain.markers import Checkpoint, FailedMarker, FailureKind, FailureRecord
@@ -80,7 +80,7 @@ class Reconciler:
         drop = start_cohort(
             cohort,
             self._services,
-            CohortSettings(gatk_group_bp=self._settings.gatk_shard_bp),
+            self._settings.cohort_settings,
             self._settings.shard_bp,
             tell_refusal=lambda refused: self._tell_failure(refused, "ingest", is_cohort=True),
         )
