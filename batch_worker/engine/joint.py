@@ -10,6 +10,7 @@ import gzip
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
@@ -127,11 +128,25 @@ def genotype_jointly(
         joint.unlink()
         run(commands.sort_vcf(normal, ordered, scratch=scratch), log)
         normal.unlink()
-        records, passing = _write(ordered, samples, caller, options, out)
+        records, passing = _write(ordered, samples, caller, options, _provenance(caller, gatk, options), out)
     return JointSummary(out, caller, samples, records, passing)
 
 
-def _write(vcf: Path, samples: Sequence[str], caller: Caller, options: JointOptions, out: Path) -> tuple[int, int]:
+def _provenance(caller: Caller, gatk: Gatk | None, options: JointOptions) -> list[str]:
+    """Header lines that name the programs and settings; the same wherever and whenever they ran."""
+    bcftools = f"bcftools of pysam {version('pysam')}"
+    if caller is Caller.GATK and gatk is not None:
+        settings = (
+            f'GenotypeGVCFs="-stand-call-conf {options.emit_qual:g}",ploidy="{options.ploidy}",'
+            f'group_bp="{options.gatk_group_bp}",norm="-m -any"'
+        )
+        return [f"##source=fastq2fhir: GATK {gatk.version}, {bcftools}", f"##fastq2fhir_joint=<{settings}>"]
+    return [f"##source=fastq2fhir: {bcftools}", '##fastq2fhir_joint=<merge="-g -m both",norm="-m -any">']
+
+
+def _write(
+    vcf: Path, samples: Sequence[str], caller: Caller, options: JointOptions, provenance: Sequence[str], out: Path
+) -> tuple[int, int]:
     """Set FILTER, count alleles, keep what some sample carries, put the samples in order.
 
     Returns the number of records, and of those that are PASS.
@@ -158,7 +173,7 @@ def _write(vcf: Path, samples: Sequence[str], caller: Caller, options: JointOpti
                 yield "\t".join(values)
 
         own = options.gatk_limits.header_lines() if caller is Caller.GATK else options.limits.header_lines()[:1]
-        head = [line for line in header(head, [*_COUNT_LINES, *own]) if _is_kept(line, caller)]
+        head = [line for line in header(head, [*_COUNT_LINES, *own, *provenance]) if _is_kept(line, caller)]
         write_bgzf(out, text_pieces(chain(head, finished())), TEXT_LEVEL)
     return count, passing
 
@@ -190,7 +205,7 @@ def _is_of_cohort(key: str, caller: Caller) -> bool:
 def _is_kept(line: str, caller: Caller) -> bool:
     """Whether a header line is of use: not one of an INFO value that is left out, nor of one sample's calling."""
     if not line.startswith("##INFO=<ID="):
-        return not line.startswith("##fastq2fhir_depth_bands=")
+        return not line.startswith(("##fastq2fhir_depth_bands=", _BCFTOOLS_KEY))
     key = line.removeprefix("##INFO=<ID=").partition(",")[0]
     return line in _COUNT_LINES or _is_of_cohort(key, caller)
 
