@@ -20,8 +20,10 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="batch_worker", description="One task of an analysis on a Batch node.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run one unit of work and leave its marker")
-    run.add_argument("work", type=parse_work, help="such as align-S1_L001-00000, recalibrate-00003, call-00003, gather")
-    run.add_argument("analysis", help="id of the analysis")
+    run.add_argument(
+        "work", type=parse_work, help="such as align-S1_L001-00000, recalibrate-00003, call-00003, gather, joint"
+    )
+    run.add_argument("analysis", help="id of the analysis or the cohort")
     run.add_argument("attempt", type=int, help="which attempt this is, from 0")
     run.add_argument("--threads", type=int, default=1, help="threads that the task may use (default: 1)")
     args = parser.parse_args(argv)

@@ -159,10 +159,12 @@ def haplotype_caller(bam: Path, out_gvcf: Path, *, reference: Path, intervals_be
     ]  # fmt: skip
 
 
-def combine_gvcfs(gvcfs: Sequence[Path], out_gvcf: Path, *, reference: Path) -> list[str]:
-    """CombineGVCFs: several samples' GVCFs become one."""
+def combine_gvcfs(gvcfs: Sequence[Path], out_gvcf: Path, *, reference: Path, intervals_bed: Path) -> list[str]:
+    """CombineGVCFs: several samples' GVCFs become one, in the intervals."""
     variants = [word for path in gvcfs for word in ("-V", str(path))]
-    return ["CombineGVCFs", *variants, "-R", str(reference), "-O", str(out_gvcf), *_PLAIN_OUTPUT]
+    return [
+        "CombineGVCFs", *variants, "-R", str(reference), "-L", str(intervals_bed), "-O", str(out_gvcf), *_PLAIN_OUTPUT,
+    ]  # fmt: skip
 
 
 def genotype_gvcfs(gvcf: Path, out_vcf: Path, *, reference: Path, ploidy: int, min_qual: float) -> list[str]:
@@ -191,16 +193,25 @@ def index_vcf(vcf: Path) -> list[str]:
     return ["bcftools", "index", "-t", str(vcf)]
 
 
-def view_vcf(vcf: Path, out_vcf: Path) -> list[str]:
-    """The same as plain text."""
-    return ["bcftools", "view", "--no-version", "-Ov", "-o", str(out_vcf), str(vcf)]
+def merge_gvcfs(gvcfs: Sequence[Path], *, reference: Path, intervals_bed: Path) -> list[str]:
+    """Several samples' GVCFs by position (`-g`), as uncompressed BCF to stdout.
 
+    Alleles of SNVs and of indels share records (`-m both`). Whatever overlaps the intervals is seen, so that a block
+    which began before them still says what its sample has there.
 
-def merge_gvcfs(gvcfs: Sequence[Path], out_vcf: Path, *, reference: Path) -> list[str]:
-    """Several samples' GVCFs by position (`-g`); alleles of SNVs and of indels share records (`-m both`)."""
+    `--force-single`: one sample's goes the same way.
+    """
     return [
-        "bcftools", "merge", "--no-version", "-g", str(reference), "-m", "both", "-Ov", "-o", str(out_vcf),
-        *(str(gvcf) for gvcf in gvcfs),
+        "bcftools", "merge", "--no-version", "-g", str(reference), "-m", "both", "--force-single",
+        "-R", str(intervals_bed), "--regions-overlap", "1", "-Ou", *(str(gvcf) for gvcf in gvcfs),
+    ]  # fmt: skip
+
+
+def view_variants(out_vcf: Path, *, intervals_bed: Path) -> list[str]:
+    """From stdin, as plain text: the records with an ALT allele whose POS lies in the intervals."""
+    return [
+        "bcftools", "view", "--no-version", "-V", "ref", "-T", str(intervals_bed), "--targets-overlap", "0",
+        "-Ov", "-o", str(out_vcf), "-",
     ]  # fmt: skip
 
 

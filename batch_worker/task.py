@@ -10,14 +10,14 @@ from enum import IntEnum, unique
 from pathlib import Path
 
 from shared import naming
+from shared.domain.cohort import AnyPlan, CohortPlan
 from shared.domain.ids import AnalysisId
 from shared.domain.markers import FailureKind, FailureRecord
-from shared.domain.plan import Plan
-from shared.domain.work import AlignWork, CallWork, RecalibrateWork, SplitWork, Step, StepWork, Work
+from shared.domain.work import AlignWork, CallWork, JointWork, RecalibrateWork, SplitWork, Stage, Step, StepWork, Work
 from shared.errors import PermanentError
 from shared.naming import BlobRef
 from shared.ports import BlobStore
-from shared.steps.look import read_plan
+from shared.steps.look import read_cohort_plan, read_plan
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def run_task(work: Work, analysis: AnalysisId, attempt: int, context: TaskContex
         if blobs.facts(record) is not None:
             log.warning("%s failed for good before; see %s", work, record)
             return ExitStatus.BAD_DATA
-        plan = read_plan(analysis, blobs)
+        plan = read_cohort_plan(analysis, blobs) if isinstance(work, JointWork) else read_plan(analysis, blobs)
         marker = _marker_of(work, plan)
         if blobs.facts(marker) is not None:
             log.info("%s is done already: %s", work, marker)
@@ -91,7 +91,7 @@ def run_task(work: Work, analysis: AnalysisId, attempt: int, context: TaskContex
     return ExitStatus.DONE
 
 
-def _marker_of(work: Work, plan: Plan) -> BlobRef:
+def _marker_of(work: Work, plan: AnyPlan) -> BlobRef:
     match work:
         case AlignWork(chunk):
             return naming.aligned_marker(plan.analysis, chunk)
@@ -101,12 +101,19 @@ def _marker_of(work: Work, plan: Plan) -> BlobRef:
             return naming.called_marker(plan.analysis, shard)
         case SplitWork(read_group):
             return naming.split_marker(plan.analysis, read_group)
+        case JointWork():
+            return naming.result_marker(plan.sample, plan.analysis, Stage.JOINED)
         case StepWork(step):
             return naming.result_marker(plan.sample, plan.analysis, step.stage)
 
 
-def _run(work: Work, plan: Plan, context: TaskContext, scratch: Path) -> None:
+def _run(work: Work, plan: AnyPlan, context: TaskContext, scratch: Path) -> None:
     # Each kind of task loads only its own libraries: a task of seconds starts in less than one.
+    if isinstance(plan, CohortPlan):
+        from batch_worker.tasks.joint import join_cohort
+
+        join_cohort(plan, context, scratch)
+        return
     match work:
         case AlignWork(chunk):
             from batch_worker.tasks.align import align

@@ -60,6 +60,17 @@ def order_blob(folder: str) -> BlobRef:
     return BlobRef(Container.LANDING, f"{folder}/order.json")
 
 
+def cohort_blob(cohort: str) -> BlobRef:
+    """The samples that are to be genotyped together."""
+    return BlobRef(Container.LANDING, f"{cohort}/cohort.json")
+
+
+def parse_cohort_blob(name: str) -> str | None:
+    """The cohort of a blob of landing; None for any other blob."""
+    folder, _, rest = name.partition("/")
+    return folder if folder and rest == "cohort.json" else None
+
+
 def landing_prefix(folder: str) -> str:
     """Prefix of all that was dropped into a folder."""
     return f"{folder}/"
@@ -130,6 +141,45 @@ def parse_open_entry(name: str) -> AnalysisId:
     return AnalysisId(name.removeprefix(OPEN_PREFIX))
 
 
+WAITING_PREFIX = "waiting/"
+"""Work-container prefix of the index of samples that cohorts wait for."""
+
+
+def waiting_prefix(sample: str) -> str:
+    """Prefix of the cohorts that wait for a sample's delivery."""
+    return f"{WAITING_PREFIX}{sample}/"
+
+
+def waiting_entry(sample: str, cohort: str) -> BlobRef:
+    """A cohort waits for a sample's delivery."""
+    return BlobRef(Container.WORK, f"{waiting_prefix(sample)}{cohort}")
+
+
+def parse_waiting_entry(name: str) -> tuple[str, str]:
+    """The sample and the cohort of such an entry's name."""
+    sample, _, cohort = name.removeprefix(WAITING_PREFIX).partition("/")
+    return sample, cohort
+
+
+def cohort_choice(cohort: str, upload: str) -> BlobRef:
+    """Which analyses an upload of a cohort is of, frozen when all were there; the digest tells uploads apart."""
+    return BlobRef(Container.WORK, f"intake-cohorts/{cohort}/{upload}")
+
+
+COHORTS_PREFIX = "cohorts/"
+"""Work-container prefix of the index of cohorts that were ever planned."""
+
+
+def cohort_entry(cohort: str, analysis: AnalysisId) -> BlobRef:
+    """A cohort that was planned."""
+    return BlobRef(Container.WORK, f"{COHORTS_PREFIX}{cohort}/{analysis}")
+
+
+def parse_cohort_entry(name: str) -> AnalysisId:
+    """The id of the cohort of such an entry's name."""
+    return AnalysisId(name.rpartition("/")[2])
+
+
 def intake_prefix(folder: str, sample: str) -> str:
     """Prefix of the frozen file lists of a sample's drop, one per upload of its order."""
     return f"intake/{folder}/" if sample == folder else f"intake/{folder}/{sample}/"
@@ -179,6 +229,11 @@ def parse_analysis_folder(prefix: str) -> AnalysisId | None:
 def plan_blob(analysis: AnalysisId) -> BlobRef:
     """The plan."""
     return BlobRef(Container.WORK, f"{analysis}/plan.json")
+
+
+def cohort_plan_blob(analysis: AnalysisId) -> BlobRef:
+    """The plan of a cohort."""
+    return BlobRef(Container.WORK, f"{analysis}/cohort.json")
 
 
 def checkpoint_blob(analysis: AnalysisId, read_group: str, next_chunk: int) -> BlobRef:
@@ -368,6 +423,7 @@ class MarkerRef:
 
 _WORK_MARKERS = (
     (Stage.PLANNED, re.compile(_ANALYSIS + r"/plan\.json")),
+    (Stage.COHORT, re.compile(_ANALYSIS + r"/cohort\.json")),
     (Stage.CHECKPOINT, re.compile(_ANALYSIS + r"/checkpoints/(?P<rg>[^/]+)/(?P<n>\d{5})\.json")),
     (Stage.CHUNK, re.compile(_ANALYSIS + r"/chunks/(?P<rg>[^/]+)/(?P<n>\d{5})\.json")),
     (Stage.SPLIT, re.compile(_ANALYSIS + r"/chunks/(?P<rg>[^/]+)/split\.json")),

@@ -15,6 +15,7 @@ from pathlib import Path
 from shared import naming
 from shared.domain.actions import Action, Close, ContinueSplit, OpenSplit, RecordFailure, RunStep, Stop, SubmitTask
 from shared.domain.advance import advance, is_due_after
+from shared.domain.cohort import AnyPlan, CohortPlan, advance_cohort
 from shared.domain.facts import Facts
 from shared.domain.ids import AnalysisId
 from shared.domain.markers import Checkpoint, FailedMarker, FailureKind, FailureRecord
@@ -25,8 +26,9 @@ from shared.errors import PermanentError, TransientError
 from shared.naming import BlobRef, Container, MarkerRef, Queue
 from shared.ports import Notice, Services, TaskRequest
 from shared.settings import AppSettings
+from shared.steps.cohort import CohortDrop, start_cohort
 from shared.steps.ingest import Drop, ingest
-from shared.steps.look import read_facts, read_plan
+from shared.steps.look import find_plan, read_facts, read_plan
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +36,12 @@ RECENT = timedelta(days=2)
 """How long after a drop the timer makes up for lost events; Event Grid itself tries for one day."""
 
 FAILED_NOTICE = "org.fastq2fhir.analysis.failed"
+COHORT_FAILED_NOTICE = "org.fastq2fhir.cohort.failed"
+JOINED_NOTICE = "org.fastq2fhir.cohort.joined"
 
 
 class Reconciler:
-    """Brings analyses on.
+    """Brings analyses and cohorts on.
 
     Args:
         services: The outside world.
@@ -52,6 +56,10 @@ class Reconciler:
 
     def on_landing(self, folder: str, about: str | None = None) -> tuple[Drop, ...]:
         """Look at a landing folder again; `about` names the blob that was written, when only that is news."""
+        if about is None or naming.parse_cohort_blob(about) is not None:
+            self.on_cohort(folder)
+            if about is not None:
+                return ()
         drops = ingest(
             folder,
             self._services,
@@ -67,6 +75,35 @@ class Reconciler:
                 log.warning("drop refused: %s: %s", drop.refused_id, drop.refused)
         return drops
 
+    def on_cohort(self, cohort: str) -> CohortDrop | None:
+        """Look at a cohort again; None when its folder holds no `cohort.json`."""
+        drop = start_cohort(
+            cohort,
+            self._services,
+            self._settings.cohort_settings,
+            self._settings.shard_bp,
+            tell_refusal=lambda refused: self._tell_failure(refused, "ingest", is_cohort=True),
+        )
+        if drop is not None and drop.is_news:
+            log.info("cohort %s", f"begun: {drop.plan.analysis}" if drop.plan else f"refused: {drop.refused_id}")
+        return drop
+
+    def on_delivered(self, sample: str) -> None:
+        """Look at the cohorts that wait for a sample."""
+        self._wake(naming.waiting_prefix(sample))
+
+    def _wake(self, prefix: str) -> None:
+        """Look at the cohorts of an index, each once; entries that say what is no longer so are taken off."""
+        seen: dict[str, frozenset[str]] = {}
+        for entry in self._services.blobs.list(Container.WORK, prefix):
+            sample, cohort = naming.parse_waiting_entry(entry.ref.name)
+            with _logged(f"cohort {cohort}"):
+                if cohort not in seen:
+                    drop = self.on_cohort(cohort)
+                    seen[cohort] = frozenset(drop.missing if drop else ())
+                if sample not in seen[cohort]:
+                    self._services.blobs.remove(entry.ref)
+
     def on_marker(self, ref: MarkerRef, *, is_last_try: bool = False) -> list[Action]:
         """Do what a marker's event is about; returns what was due.
 
@@ -75,7 +112,9 @@ class Reconciler:
             is_last_try: The queue will not deliver this event again: a transient failure is then written down, so
                 that the retry policy takes over from the queue.
         """
-        plan = read_plan(ref.analysis, self._services.blobs)
+        plan = find_plan(ref.analysis, self._services.blobs) or read_plan(ref.analysis, self._services.blobs)
+        if ref.stage is Stage.DELIVERED:
+            self.on_delivered(plan.sample)
         if ref.stage is Stage.RETRIED:
             # The end of the round before, told late, may have taken it off the index.
             self._services.blobs.create(naming.open_entry(plan.analysis), plan.sample.encode())
@@ -85,6 +124,7 @@ class Reconciler:
         self._submit(plan, facts, [action for action in actions if isinstance(action, SubmitTask)])
         for action in actions:
             if isinstance(action, ContinueSplit | RunStep):
+                assert isinstance(plan, Plan), "a cohort's work is a task"
                 self._work(plan, facts, action, is_last_try=is_last_try)
             elif not isinstance(action, SubmitTask):
                 self._apply(plan, facts, action)
@@ -105,6 +145,7 @@ class Reconciler:
         for folder in sorted(self._recent_drops()):
             with _logged(f"landing folder {folder}"):
                 self.on_landing(folder)
+        self._wake(naming.WAITING_PREFIX)
         return count
 
     def _recent_drops(self) -> set[str]:
@@ -120,17 +161,17 @@ class Reconciler:
     # --- the timer's view ----------------------------------------------------------------------------------
 
     def _reconcile_one(self, analysis: AnalysisId, entry: BlobRef) -> None:
-        if self._services.blobs.facts(naming.plan_blob(analysis)) is None:
+        plan = find_plan(analysis, self._services.blobs)
+        if plan is None:
             # The function died between the index entry and the plan: the drop says again what is to be done.
             self.on_landing(self._services.blobs.read(entry).decode())
-            if self._services.blobs.facts(naming.plan_blob(analysis)) is None:
+            if find_plan(analysis, self._services.blobs) is None:
                 self._services.blobs.remove(entry)  # the drop has changed since and is another analysis now
             return
-        plan = read_plan(analysis, self._services.blobs)
         facts = read_facts(plan, self._services.blobs)
         now = self._services.clock()
         quiet = (now - (facts.newest or plan.received)).total_seconds()
-        if quiet < self._settings.stalled_seconds and not facts.failures and Stage.ARCHIVED not in facts.results:
+        if quiet < self._settings.stalled_seconds and not facts.failures and not facts.results & _ENDED:
             return
         if Stage.HELD in facts.results and not self._advance(plan, facts):
             return  # It waits for a person, perhaps for days: Batch need not be asked.
@@ -140,16 +181,19 @@ class Reconciler:
         for action in actions:
             log.info("analysis %s: timer applies %s", analysis, type(action).__name__)
             if isinstance(action, ContinueSplit | RunStep):
+                assert isinstance(plan, Plan), "a cohort's work is a task"
                 self._services.hints.send(*_hint(plan, facts, action))
             elif not isinstance(action, SubmitTask):
                 self._apply(plan, facts, action)
 
     # --- applying ------------------------------------------------------------------------------------------
 
-    def _advance(self, plan: Plan, facts: Facts) -> list[Action]:
+    def _advance(self, plan: AnyPlan, facts: Facts) -> list[Action]:
+        if isinstance(plan, CohortPlan):
+            return advance_cohort(plan, facts, self._services.clock(), self._settings.retry_policy)
         return advance(plan, facts, self._services.clock(), self._settings.retry_policy)
 
-    def _submit(self, plan: Plan, facts: Facts, actions: list[SubmitTask]) -> None:
+    def _submit(self, plan: AnyPlan, facts: Facts, actions: list[SubmitTask]) -> None:
         """Hand tasks to Batch, all in one call."""
         if not actions:
             return
@@ -167,7 +211,7 @@ class Reconciler:
         self._services.tasks.submit(naming.job_id(plan.analysis, facts.round), requests)
         log.info("analysis %s: %d tasks handed to Batch, first %s", plan.analysis, len(requests), requests[0].id)
 
-    def _apply(self, plan: Plan, facts: Facts, action: OpenSplit | RecordFailure | Stop | Close) -> None:
+    def _apply(self, plan: AnyPlan, facts: Facts, action: OpenSplit | RecordFailure | Stop | Close) -> None:
         blobs = self._services.blobs
         match action:
             case OpenSplit(read_group):
@@ -178,7 +222,25 @@ class Reconciler:
             case Stop(record):
                 self._stop(plan, facts, record)
             case Close():
+                if isinstance(plan, CohortPlan):
+                    self._end_cohort(plan, facts)
                 blobs.remove(naming.open_entry(plan.analysis))
+
+    def _end_cohort(self, plan: CohortPlan, facts: Facts) -> None:
+        """End the Batch job of a joined cohort and tell subscribers, once: the index entry goes last."""
+        is_open = self._services.blobs.facts(naming.open_entry(plan.analysis)) is not None
+        if Stage.JOINED not in facts.results or not is_open:
+            return
+        self._services.tasks.finish(naming.job_id(plan.analysis, facts.round), "joined")
+        self._services.publisher.publish(
+            Notice(
+                id=f"{plan.analysis}-joined",
+                type=JOINED_NOTICE,
+                subject=f"cohorts/{plan.analysis}",
+                time=self._services.clock(),
+                data={"cohort": plan.analysis, "samples": len(plan.members)},
+            )
+        )
 
     def _work(self, plan: Plan, facts: Facts, action: ContinueSplit | RunStep, *, is_last_try: bool) -> None:
         """Do long work in this function, claimed, so that a doubled event does not do it twice."""
@@ -275,7 +337,7 @@ class Reconciler:
         ref = naming.failure_record(record.analysis, record.work, record.attempt)
         self._services.blobs.create(ref, record.to_json())
 
-    def _stop(self, plan: Plan, facts: Facts, record: FailureRecord) -> None:
+    def _stop(self, plan: AnyPlan, facts: Facts, record: FailureRecord) -> None:
         marker = FailedMarker(
             analysis=plan.analysis,
             sample=plan.sample,
@@ -286,20 +348,24 @@ class Reconciler:
         )
         self._services.tasks.finish(naming.job_id(plan.analysis, facts.round), f"failed: {record.work}")
         # The notice first: after the marker nobody would send it again.
-        self._tell_failure(plan.analysis, record.work, facts.round)
+        self._tell_failure(plan.analysis, record.work, facts.round, is_cohort=isinstance(plan, CohortPlan))
         self._services.blobs.create(naming.failed_marker(plan.sample, plan.analysis, facts.round), marker.to_json())
         self._services.blobs.remove(naming.open_entry(plan.analysis))
 
-    def _tell_failure(self, analysis: AnalysisId, work: str, round_number: int = 0) -> None:
+    def _tell_failure(self, analysis: AnalysisId, work: str, round_number: int = 0, *, is_cohort: bool = False) -> None:
         self._services.publisher.publish(
             Notice(
                 id=f"{analysis}-failed-{round_number}" if round_number else f"{analysis}-failed",
-                type=FAILED_NOTICE,
-                subject=f"analyses/{analysis}",
+                type=COHORT_FAILED_NOTICE if is_cohort else FAILED_NOTICE,
+                subject=f"{'cohorts' if is_cohort else 'analyses'}/{analysis}",
                 time=self._services.clock(),
-                data={"analysis": analysis, "work": work},
+                data={"cohort" if is_cohort else "analysis": analysis, "work": work},
             )
         )
+
+
+_ENDED = frozenset({Stage.ARCHIVED, Stage.JOINED})
+"""An open analysis or cohort of such a stage only needs to be taken off the index."""
 
 
 def _claimed(work: Work) -> Work:

@@ -11,6 +11,7 @@ from pydantic import Field, HttpUrl, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.domain.advance import RetryPolicy
+from shared.domain.cohort import CohortSettings
 from shared.domain.plan import MOST_CHUNK_PAIRS, Layout, ResultSettings
 
 DATA_CONNECTION = "DATA_STORAGE"
@@ -176,6 +177,11 @@ class AppSettings(StorageSettings):
     def result_settings(self) -> ResultSettings:
         """Settings of new plans that change results."""
         return ResultSettings(batch_pairs=self.batch_pairs, gatk_shard_bp=self.gatk_shard_bp)
+
+    @property
+    def cohort_settings(self) -> CohortSettings:
+        """Settings of new cohorts that change results: their groups of contigs are as large as shards are."""
+        return CohortSettings(gatk_group_bp=self.gatk_shard_bp)
 
     @property
     def retry_policy(self) -> RetryPolicy:

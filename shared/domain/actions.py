@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shared.domain.markers import FailureRecord
-from shared.domain.work import AlignWork, CallWork, RecalibrateWork, SplitWork, StepWork
+from shared.domain.work import AlignWork, CallWork, JointWork, RecalibrateWork, SplitWork, StepWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class ContinueSplit:
 class SubmitTask:
     """Hand a unit of work to Batch."""
 
-    work: AlignWork | RecalibrateWork | CallWork | SplitWork | StepWork
+    work: AlignWork | RecalibrateWork | CallWork | SplitWork | JointWork | StepWork
     attempt: int
 
 

@@ -27,6 +27,7 @@ from shared.domain.work import (
     AlignWork,
     CallWork,
     ChunkKey,
+    JointWork,
     RecalibrateWork,
     SplitWork,
     Stage,
@@ -80,7 +81,7 @@ def advance(plan: Plan, facts: Facts, now: datetime, retry: RetryPolicy = RetryP
     """
     if facts.results & {Stage.ARCHIVED, Stage.FAILED}:
         return [Close()]
-    final = next((record for record in _final_failures(facts, retry) if record.work != Step.REPORT_QC), None)
+    final = next((record for record in final_failures(facts, retry) if record.work != Step.REPORT_QC), None)
     if final:
         return [Stop(final)]
     actions: list[Action] = []
@@ -89,7 +90,7 @@ def advance(plan: Plan, facts: Facts, now: datetime, retry: RetryPolicy = RetryP
     return actions
 
 
-def _final_failures(facts: Facts, retry: RetryPolicy) -> Iterator[FailureRecord]:
+def final_failures(facts: Facts, retry: RetryPolicy) -> Iterator[FailureRecord]:
     """The failures that are not tried again: the permanent ones by name, then those without attempts left."""
     in_order = sorted(facts.failures, key=lambda record: (record.work, record.attempt))
     yield from (record for record in in_order if record.kind is FailureKind.PERMANENT)
@@ -130,7 +131,7 @@ def _steps_after_gathering(facts: Facts, retry: RetryPolicy) -> Iterator[Step]:
     cannot be made is not waited for: nobody's results are kept back for want of a page about them.
     """
     is_reported = Stage.QC_REPORTED in facts.results or any(
-        record.work == Step.REPORT_QC for record in _final_failures(facts, retry)
+        record.work == Step.REPORT_QC for record in final_failures(facts, retry)
     )
     if facts.results & {Stage.DELIVERED, Stage.REJECTED}:
         if is_reported:
@@ -167,12 +168,8 @@ def _all_aligned(plan: Plan, facts: Facts) -> bool:
 
 def _attempt(plan: Plan, facts: Facts, work: Work, now: datetime, retry: RetryPolicy) -> Iterator[Action]:
     """The action that brings a needed unit of work on, if any."""
-    failed = [record for record in facts.failures if record.work == str(work)]
-    attempt = facts.next_attempt(str(work))
-    if failed:
-        newest = max(failed, key=lambda record: record.attempt)
-        if now < retry.ready_at(newest, facts.past.get(str(work), 0)):
-            return
+    if not _is_ready(facts, work, now, retry):
+        return
     if isinstance(work, SplitWork) and not _runs_on_batch(plan, work):
         checkpoint = facts.checkpoints.get(work.read_group)
         yield OpenSplit(work.read_group) if checkpoint is None else ContinueSplit(work.read_group, checkpoint)
@@ -180,9 +177,26 @@ def _attempt(plan: Plan, facts: Facts, work: Work, now: datetime, retry: RetryPo
     if isinstance(work, StepWork) and not _runs_on_batch(plan, work):
         yield RunStep(work)
         return
+    yield from bring_on(plan.analysis, facts, work, now, retry)
+
+
+def _is_ready(facts: Facts, work: Work, now: datetime, retry: RetryPolicy) -> bool:
+    """Whether the delay after the newest failure of a unit of work is over."""
+    failed = [record for record in facts.failures if record.work == str(work)]
+    newest = max(failed, key=lambda record: record.attempt, default=None)
+    return newest is None or now >= retry.ready_at(newest, facts.past.get(str(work), 0))
+
+
+def bring_on(
+    analysis: AnalysisId, facts: Facts, work: Work, now: datetime, retry: RetryPolicy
+) -> Iterator[SubmitTask | RecordFailure]:
+    """The action that brings a task of an analysis or a cohort on, if any."""
+    if not _is_ready(facts, work, now, retry):
+        return
+    attempt = facts.next_attempt(str(work))
     if facts.attempts is not None and (task := facts.attempts.get((str(work), attempt))):
         if task.state is AttemptState.ENDED:
-            yield RecordFailure(_wordless(plan.analysis, work, attempt, task.message, task.detail, now))
+            yield RecordFailure(_wordless(analysis, work, attempt, task.message, task.detail, now))
         return
     yield SubmitTask(work, attempt)
 
@@ -227,7 +241,7 @@ def is_due_after(action: Action, stage: Stage, chunk: ChunkKey | None = None, wo
     if stage is Stage.RETRIED:
         return True
     if isinstance(action, Stop | Close):
-        return stage in {Stage.FAILURE, Stage.ARCHIVED}
+        return stage in {Stage.FAILURE, Stage.ARCHIVED, Stage.JOINED}
     if stage is Stage.FAILURE:
         # A quality report that is given up sets free what waited for it.
         return work == work_of(action) or (
@@ -246,6 +260,8 @@ def is_due_after(action: Action, stage: Stage, chunk: ChunkKey | None = None, wo
             return stage in {Stage.ALIGNED, Stage.SPLIT, Stage.RECALIBRATED}
         case SplitWork():
             return stage is Stage.PLANNED
+        case JointWork():
+            return stage is Stage.COHORT
         case StepWork(step):
             return stage in _BEFORE[step]
 

@@ -32,6 +32,10 @@ class Stage(StrEnum):
     ARCHIVED = "archived"
     FAILURE = "failure"
     FAILED = "failed"
+    COHORT = "cohort"
+    """The plan of a cohort is frozen."""
+    JOINED = "joined"
+    """A cohort's samples are in one VCF."""
     RETRIED = "retried"
     """An operator let a failed analysis be tried again."""
 
@@ -46,6 +50,7 @@ RESULT_STAGES = (
     Stage.DELIVERED,
     Stage.QC_REPORTED,
     Stage.ARCHIVED,
+    Stage.JOINED,
     Stage.FAILED,
 )
 """Stages whose markers lie in the results container."""
@@ -129,6 +134,14 @@ class SplitWork:
 
 
 @dataclass(frozen=True, slots=True)
+class JointWork:
+    """Genotype a cohort's samples together."""
+
+    def __str__(self) -> str:
+        return "joint"
+
+
+@dataclass(frozen=True, slots=True)
 class StepWork:
     """Run one of the steps after calling."""
 
@@ -138,7 +151,7 @@ class StepWork:
         return str(self.step)
 
 
-Work = AlignWork | RecalibrateWork | CallWork | SplitWork | StepWork
+Work = AlignWork | RecalibrateWork | CallWork | SplitWork | JointWork | StepWork
 """A unit of work; `str(work)` is its name in task ids, failure records and logs."""
 
 
@@ -152,6 +165,8 @@ def parse_work(name: str) -> Work:
         return CallWork(int(match[1]))
     if match := re.fullmatch(r"split-(.+)", name):
         return SplitWork(match[1])
+    if name == "joint":
+        return JointWork()
     try:
         return StepWork(Step(name))
     except ValueError:

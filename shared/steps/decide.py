@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
 from shared import naming
+from shared.domain.cohort import CohortPlan
 from shared.domain.ids import AnalysisId, Document
 from shared.domain.markers import DecidedMarker, Decision, RetriedMarker
 from shared.domain.plan import Plan
@@ -115,7 +116,7 @@ def _not_held(stage: str, results: frozenset[Stage]) -> str:
 
 
 def retry(analysis: str, request: DecisionRequest, blobs: BlobStore, clock: Callable[[], datetime]) -> RetriedMarker:
-    """Let a failed analysis be tried again: what is done stays, what failed gets as many attempts as at first.
+    """Let a failed analysis or cohort be tried again: what is done stays, what failed has as many attempts as at first.
 
     For what failed from outside: a service that was away for longer than the attempts last, a setting that was wrong.
     Bad input fails again; corrected files are a new analysis.
@@ -124,12 +125,15 @@ def retry(analysis: str, request: DecisionRequest, blobs: BlobStore, clock: Call
         UnknownAnalysisError: There is no such analysis.
         DecisionConflictError: It has not failed, or is being tried again.
     """
-    plan = _plan(analysis, blobs)
+    plan = _cohort(analysis, blobs) or _plan(analysis, blobs)
     facts = read_facts(plan, blobs)
     if Stage.FAILED not in facts.results:
-        raise DecisionConflictError(
-            f"The analysis has not failed (now: {progress_of(plan, facts).stage}); there is nothing to try again."
+        now = (
+            progress_of(plan, facts).stage
+            if isinstance(plan, Plan)
+            else ("joined" if Stage.JOINED in facts.results else "joining")
         )
+        raise DecisionConflictError(f"The analysis has not failed (now: {now}); there is nothing to try again.")
     works = {record.work for record in facts.failures}
     marker = RetriedMarker(
         analysis=plan.analysis,
@@ -144,6 +148,12 @@ def retry(analysis: str, request: DecisionRequest, blobs: BlobStore, clock: Call
     if not blobs.create(naming.retried_marker(plan.analysis, marker.round), marker.to_json()):
         raise DecisionConflictError("Somebody else has just let the analysis be tried again.")
     return marker
+
+
+def _cohort(analysis: str, blobs: BlobStore) -> CohortPlan | None:
+    known = re.fullmatch(r"[0-9a-f]{24}", analysis)
+    data = blobs.find(naming.cohort_plan_blob(AnalysisId(analysis))) if known else None
+    return CohortPlan.model_validate_json(data) if data else None
 
 
 def _plan(analysis: str, blobs: BlobStore) -> Plan:

@@ -74,6 +74,8 @@ def _read_orders(
     order = listing.get(naming.order_blob(folder).name)
     sheet_name = naming.sheet_name(listing)
     sheet = listing[sheet_name] if sheet_name else None
+    if order is None and not files and naming.cohort_blob(folder).name in listing:
+        return LandingFolder(folder, files)  # a cohort's, which `steps.cohort` reads
     if order is None:
         waiting = _without_order(folder, files) if sheet is None else _without_template(folder, sheet)
         return LandingFolder(folder, files, waiting=waiting)

@@ -1,10 +1,11 @@
-"""Look at an analysis: its plan and its facts, from listings of its markers."""
+"""Look at an analysis or a cohort: its plan and its facts, from listings of its markers."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from shared import naming
+from shared.domain.cohort import AnyPlan, CohortPlan
 from shared.domain.facts import Attempt, AttemptState, Facts
 from shared.domain.ids import AnalysisId
 from shared.domain.markers import (
@@ -41,6 +42,24 @@ def read_plan(analysis: AnalysisId, blobs: BlobStore) -> Plan:
     return Plan.model_validate_json(blobs.read(naming.plan_blob(analysis)))
 
 
+def read_cohort_plan(analysis: AnalysisId, blobs: BlobStore) -> CohortPlan:
+    """The plan of a cohort.
+
+    Raises:
+        PermanentError: When there is none.
+    """
+    return CohortPlan.model_validate_json(blobs.read(naming.cohort_plan_blob(analysis)))
+
+
+def find_plan(analysis: AnalysisId, blobs: BlobStore) -> AnyPlan | None:
+    """The plan of an analysis or of a cohort; None when there is neither."""
+    if (data := blobs.find(naming.plan_blob(analysis))) is not None:
+        return Plan.model_validate_json(data)
+    if (data := blobs.find(naming.cohort_plan_blob(analysis))) is not None:
+        return CohortPlan.model_validate_json(data)
+    return None
+
+
 def followed(plan: Plan, blobs: BlobStore) -> Iterator[Plan]:
     """The analyses that an analysis follows, the latest first.
 
@@ -53,7 +72,7 @@ def followed(plan: Plan, blobs: BlobStore) -> Iterator[Plan]:
         yield plan
 
 
-def read_facts(plan: Plan, blobs: BlobStore, tasks: TaskRunner | None = None) -> Facts:
+def read_facts(plan: AnyPlan, blobs: BlobStore, tasks: TaskRunner | None = None) -> Facts:
     """What has happened to an analysis.
 
     Args:
@@ -105,7 +124,7 @@ def _checkpoints(refs: Iterable[MarkerRef]) -> Mapping[str, int]:
     return newest
 
 
-def _splits(plan: Plan, refs: Iterable[MarkerRef], blobs: BlobStore) -> Mapping[str, int]:
+def _splits(plan: AnyPlan, refs: Iterable[MarkerRef], blobs: BlobStore) -> Mapping[str, int]:
     return {
         ref.read_group: SplitMarker.model_validate_json(
             blobs.read(naming.split_marker(plan.analysis, ref.read_group))
@@ -115,19 +134,19 @@ def _splits(plan: Plan, refs: Iterable[MarkerRef], blobs: BlobStore) -> Mapping[
     }
 
 
-def _decision(plan: Plan, refs: Iterable[MarkerRef], blobs: BlobStore) -> Decision | None:
+def _decision(plan: AnyPlan, refs: Iterable[MarkerRef], blobs: BlobStore) -> Decision | None:
     if not any(ref.stage is Stage.DECIDED for ref in refs):
         return None
     data = blobs.read(naming.result_marker(plan.sample, plan.analysis, Stage.DECIDED))
     return DecidedMarker.model_validate_json(data).decision
 
 
-def read_round(plan: Plan, blobs: BlobStore) -> int:
+def read_round(plan: AnyPlan, blobs: BlobStore) -> int:
     """How often an operator let the analysis be tried again."""
     return sum(1 for _ in blobs.list(Container.WORK, naming.retried_folder(plan.analysis)))
 
 
-def _retried(plan: Plan, refs: Iterable[MarkerRef], blobs: BlobStore) -> tuple[int, Mapping[str, int]]:
+def _retried(plan: AnyPlan, refs: Iterable[MarkerRef], blobs: BlobStore) -> tuple[int, Mapping[str, int]]:
     """The newest round, and the attempts that the rounds before it used up."""
     number = max((ref.number for ref in refs if ref.stage is Stage.RETRIED), default=0)
     if not number:
@@ -137,7 +156,7 @@ def _retried(plan: Plan, refs: Iterable[MarkerRef], blobs: BlobStore) -> tuple[i
 
 
 def _failures(
-    plan: Plan, refs: Iterable[MarkerRef], past: Mapping[str, int], blobs: BlobStore
+    plan: AnyPlan, refs: Iterable[MarkerRef], past: Mapping[str, int], blobs: BlobStore
 ) -> tuple[FailureRecord, ...]:
     return tuple(
         FailureRecord.model_validate_json(blobs.read(naming.failure_record(plan.analysis, ref.work, ref.number)))
@@ -146,7 +165,7 @@ def _failures(
     )
 
 
-def _read_attempts(plan: Plan, number: int, tasks: TaskRunner) -> Mapping[tuple[str, int], Attempt]:
+def _read_attempts(plan: AnyPlan, number: int, tasks: TaskRunner) -> Mapping[tuple[str, int], Attempt]:
     attempts: dict[tuple[str, int], Attempt] = {}
     job = naming.job_id(plan.analysis, number)
     for report in tasks.reports(job).values():

@@ -363,3 +363,25 @@ def test_an_order_over_http_that_is_not_valid_is_422_with_the_field(world: World
     assert (status, body["title"]) == (422, "The order is not valid")
     assert "landing/NA1/order.json is not a valid order: patient: Field required" in body["detail"]
     assert world.blobs.names(Container.LANDING) == []
+
+
+def test_a_cohort_over_http_is_filed_told_and_listed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("function_app.api.cohorts.app_settings", app_settings)
+
+    def post_cohort(body: Any, **params: str) -> tuple[int, Any]:
+        request = func.HttpRequest("POST", "/api/cohorts", params=params, body=json.dumps(body).encode())
+        answer = user_function("post-cohort")(request)
+        return answer.status_code, json.loads(answer.get_body())
+
+    duo = {"cohort": "duo", "samples": ["A", "B"]}
+    assert post_cohort(duo) == (201, {"cohort": "duo", "status": "/api/cohorts/duo"})
+    assert post_cohort(duo)[0] == 200
+    assert post_cohort({**duo, "samples": ["A", "C"]})[0] == 409
+    assert post_cohort({**duo, "samples": ["A", "C"]}, replace="true")[0] == 201
+    status, body = post_cohort({**duo, "samples": ["A"]})
+    assert (status, body["title"]) == (422, "The cohort is not valid")
+    (one,) = get("list-cohorts", {"state": "waiting"})[1]["cohorts"]
+    assert (one["cohort"], one["missing"]) == ("duo", ["A", "C"])
+    assert get("list-cohorts", {"state": "joined"})[1]["cohorts"] == []
+    assert get("get-cohort", cohort="duo")[1]["cohorts"] == [one]
+    assert get("get-cohort", cohort="trio")[0] == 404

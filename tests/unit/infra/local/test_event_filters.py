@@ -180,6 +180,8 @@ def queues_of(container, name):
     [
         ("landing", "S1/S1_S1_L001_R1_001.fastq.gz", {"ingest"}),
         ("landing", "S1/order.json", {"ingest"}),
+        ("landing", "trio/cohort.json", {"ingest"}),
+        ("work", "A/cohort.json", {"fan-out"}),
         ("work", "A/plan.json", {"split"}),
         ("work", "A/checkpoints/RG/00003.json", {"split"}),
         ("work", "A/chunks/RG/00001.json", {"fan-out"}),
@@ -195,6 +197,7 @@ def queues_of(container, name):
         ("results", "S1/A/annotated.json", {"deliver"}),
         ("results", "S1/A/delivered.json", {"archive"}),
         ("results", "S1/A/qc-reported.json", {"archive"}),
+        ("results", "trio/A/joined.json", {"archive"}),
         ("results", "S1/A/S1.qc.json", set()),
         ("results", "S1/A/archived.json", set()),
         ("results", "S1/A/S1.vcf.gz", set()),

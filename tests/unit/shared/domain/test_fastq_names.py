@@ -32,7 +32,9 @@ def test_every_ending_starts_ingest() -> None:
     (ingest,) = [one for one in subscriptions if one["name"] == "ingest"]
     (condition,) = ingest["filter"]["advancedFilters"]
     assert (condition["operatorType"], condition["key"]) == ("StringEndsWith", "subject")
-    assert condition["values"] == [*FASTQ_ENDINGS, "/order.json", "/samplesheet.csv", *BESIDE_ENDINGS]
+    assert condition["values"] == [
+        *FASTQ_ENDINGS, "/order.json", "/cohort.json", "/samplesheet.csv", *BESIDE_ENDINGS,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

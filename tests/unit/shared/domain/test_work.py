@@ -9,6 +9,7 @@ from shared.domain.work import (
     AlignWork,
     CallWork,
     ChunkKey,
+    JointWork,
     RecalibrateWork,
     SplitWork,
     Stage,
@@ -25,6 +26,7 @@ works = st.one_of(
     st.builds(RecalibrateWork, st.integers(0, 99_999)),
     st.builds(CallWork, st.integers(0, 99_999)),
     st.builds(SplitWork, groups),
+    st.builds(JointWork),
     st.builds(StepWork, st.sampled_from(Step)),
 )
 
@@ -46,7 +48,8 @@ def test_a_name_of_no_work_is_refused_with_an_example(name: str) -> None:
 
 
 def test_every_step_ends_with_a_stage_of_the_results() -> None:
-    others = {Stage.FLAGGED, Stage.DECIDED, Stage.FAILED}  # told by gather, by an operator, by the reconciler
+    # Told by gather, by an operator, by a cohort's task, by the reconciler.
+    others = {Stage.FLAGGED, Stage.DECIDED, Stage.JOINED, Stage.FAILED}
     assert sorted(step.stage for step in Step) == sorted(set(RESULT_STAGES) - others)
 
 
