@@ -69,6 +69,8 @@ class ChunkMarker(Marker):
     Attributes:
         first_pair: Number of its first template, from 0.
         pairs: Its templates: read pairs, or the reads of a single-end read group.
+        checksums: CRC-32 of the checked text of R1 and of R2, line ends and third lines made plain; empty in markers of
+            older versions.
         is_in_landing: Whether the reads are read from the dropped files, from the chunk's place on; else the first
             output holds them, as interleaved FASTQ, gzip. The last output is the place of the next chunk.
     """
@@ -79,6 +81,7 @@ class ChunkMarker(Marker):
     pairs: int
     first_name: str
     last_name: str
+    checksums: tuple[int, ...] = ()
     is_in_landing: bool = False
 
 

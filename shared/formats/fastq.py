@@ -5,10 +5,12 @@ one by one (`fastq_record`), which names file, line, read and fault. Only a faul
 message.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated
 
+from isal import isal_zlib
 from pydantic import Field
 
 from shared.domain.ids import Document
@@ -49,6 +51,19 @@ class PairBlock:
         for at, mate in enumerate(self._mates):
             parts[at::step] = [mate.text()] if isinstance(mate, Record) else _records(*mate, self.count)
         return b"".join(parts)
+
+    def checksums(self, before: Sequence[int] = ()) -> tuple[int, ...]:
+        """CRC-32 of each mate's text, going on from those of the blocks before; the same however blocks are cut."""
+        values = before or (0,) * len(self._mates)
+        return tuple(
+            isal_zlib.crc32(self._mate_text(mate), value) for mate, value in zip(self._mates, values, strict=True)
+        )
+
+    def _mate_text(self, mate: tuple[FastqTable, int] | Record) -> bytes | memoryview:
+        if isinstance(mate, Record):
+            return mate.text()
+        table, row = mate
+        return memoryview(table.text)[int(table.bounds[row]) : int(table.bounds[row + self.count])]
 
 
 class PairsPlace(Document):

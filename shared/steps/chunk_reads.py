@@ -58,29 +58,44 @@ def open_in_landing(plan: Plan, marker: ChunkMarker, blobs: BlobStore) -> Iterat
 
     Raises:
         PermanentError: When a dropped file is gone, or not the one of the plan any more.
+        TransientError: When the reads are not those that were checked.
     """
     group = plan.read_group(marker.read_group)
     begin = read_place(plan, ChunkKey(marker.read_group, marker.number), blobs)
     with open_templates(group, blobs, begin) as templates:
-        yield cast("BinaryIO", io.BufferedReader(cast("Any", _Text(templates, marker.pairs)), _BUFFER_BYTES))
+        yield cast("BinaryIO", io.BufferedReader(cast("Any", _Text(templates, marker)), _BUFFER_BYTES))
 
 
 class _Text(io.RawIOBase):
     """So many pairs, or single-end reads, as text."""
 
-    def __init__(self, templates: FastqPairs | FastqSingles, count: int) -> None:
+    def __init__(self, templates: FastqPairs | FastqSingles, marker: ChunkMarker) -> None:
         self._templates = templates
-        self._left = count
+        self._marker = marker
+        self._left = marker.pairs
+        self._checksums: tuple[int, ...] = ()
         self._text = memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if not self._text and self._left and (block := self._templates.take(self._left)):
-            self._left -= block.count
-            self._text = memoryview(block.text())
+        if not self._text and self._left:
+            self._text = memoryview(self._take())
         size = min(len(buffer), len(self._text))
         buffer[:size] = self._text[:size]
         self._text = self._text[size:]
         return size
+
+    def _take(self) -> bytes:
+        block = self._templates.take(self._left)
+        if block is not None:
+            self._left -= block.count
+            self._checksums = block.checksums(self._checksums)
+        if block is None or (not self._left and self._marker.checksums not in {(), self._checksums}):
+            raise TransientError(
+                f"Chunk {self._marker.read_group}/{self._marker.number} does not read as it did when it was checked: "
+                f"{self._marker.pairs - self._left:,} of {self._marker.pairs:,} templates, CRC-32 {self._checksums} "
+                f"instead of {self._marker.checksums}. It is read again."
+            )
+        return block.text()

@@ -135,6 +135,7 @@ def _write_chunk(
     count = 0
     first_name = last_name = ""
     outputs = []
+    checksums: tuple[int, ...] = ()
     with ExitStack() as stack:
         stream = stack.enter_context(blobs.writer(naming.chunk_data(plan.analysis, key))) if is_copy else None
         packed = ChunkGzip(stream) if stream else None
@@ -144,6 +145,7 @@ def _write_chunk(
             first_name = first_name or block.first_name
             last_name = block.last_name
             count += block.count
+            checksums = block.checksums(checksums)
         if packed:
             packed.close()
     if stream:
@@ -159,6 +161,7 @@ def _write_chunk(
         pairs=count,
         first_name=first_name,
         last_name=last_name,
+        checksums=checksums,
         is_in_landing=not is_copy,
         outputs=tuple(outputs),
         **meter.read(),

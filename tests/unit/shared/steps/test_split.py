@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from shared.domain.markers import Checkpoint, ChunkMarker, SplitMarker
 from shared.domain.plan import Plan
 from shared.domain.reads import InputFile, ReadGroup
 from shared.domain.work import ChunkKey
-from shared.errors import PermanentError
+from shared.errors import PermanentError, TransientError
 from shared.naming import Container
 from shared.steps import split
 from shared.steps.chunk_reads import open_in_landing
@@ -281,3 +282,27 @@ def test_a_whole_number_of_chunks_leaves_no_empty_one_at_the_end() -> None:
     drop.split()
     assert len(drop.data()) == 2
     assert drop.text() == make_text(40)
+
+
+def test_a_marker_has_the_checksums_of_its_reads() -> None:
+    drop = make_drop()
+    drop.split()
+    lines = drop.chunk_text(1).splitlines(keepends=True)
+    records = [b"".join(lines[at : at + 4]) for at in range(0, len(lines), 4)]
+    assert drop.chunk_marker(1).checksums == tuple(zlib.crc32(b"".join(records[mate::2])) for mate in (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"checksums": (1, 2)}, "20 of 20 templates, CRC-32"), ({"pairs": 500, "number": 6}, "10 of 500 templates")],
+)
+def test_a_chunk_that_does_not_read_as_it_was_checked_is_not_aligned(change: dict[str, Any], words: str) -> None:
+    drop = make_drop()
+    drop.split()
+    marker = drop.chunk_marker(change.get("number", 1)).model_copy(update=change)
+    assert marker.is_in_landing
+    with (
+        pytest.raises(TransientError, match=f"does not read as it did when it was checked: {words}"),
+        open_in_landing(drop.plan, marker, drop.blobs) as stream,
+    ):
+        stream.read()
