@@ -184,13 +184,11 @@ def index_bam(bam: Path) -> list[str]:
 
 
 def left_align(gvcf: Path, out_gvcf: Path, *, reference: Path) -> list[str]:
-    """Left-align a GVCF's indels; records with several ALT alleles stay whole."""
-    return ["bcftools", "norm", "--no-version", "-f", str(reference), "-c", "w", "-Oz", "-o", str(out_gvcf), str(gvcf)]
-
-
-def index_vcf(vcf: Path) -> list[str]:
-    """An index `.tbi` beside a sorted BGZF VCF."""
-    return ["bcftools", "index", "-t", str(vcf)]
+    """Left-align a GVCF's indels; records with several ALT alleles stay whole. An index `.tbi` is written beside it."""
+    return [
+        "bcftools", "norm", "--no-version", "-f", str(reference), "-c", "w", "-Oz1", "--write-index=tbi",
+        "-o", str(out_gvcf), str(gvcf),
+    ]  # fmt: skip
 
 
 def merge_gvcfs(gvcfs: Sequence[Path], *, reference: Path, intervals_bed: Path) -> list[str]:

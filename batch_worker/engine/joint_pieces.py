@@ -38,7 +38,6 @@ def merge_in_pieces(
         number, gvcf = item
         aligned = scratch / f"{number:05d}.g.vcf.gz"
         run(commands.left_align(gvcf, aligned, reference=reference), log)
-        run(commands.index_vcf(aligned), log)
         return aligned
 
     def merge(piece: tuple[int, tuple[Interval, ...]]) -> Path:
