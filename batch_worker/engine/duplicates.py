@@ -2,10 +2,9 @@
 
 Two pairs are duplicates when both mates' unclipped 5' ends and orientations agree; the pair with the highest sum of
 qualities stays, among equals the one whose name sorts first. A read whose mate is unmapped is a duplicate of any pair
-that has a read at the same unclipped 5' end and strand, or else of the best such single read. Secondary,
-supplementary,
-unmapped and QC-failed records are left alone. Unlike markdup, no window over the file limits which records are
-compared.
+that has a read at the same unclipped 5' end and strand, or else of the best such single read; so is a single-end read,
+of which the first one in coordinate order stays among equals. Secondary, supplementary, unmapped and QC-failed records
+are left alone. Unlike markdup, no window over the file limits which records are compared.
 """
 
 import numpy as np
@@ -64,7 +63,8 @@ def find_duplicates(records: Records, spans: Spans) -> NDArray[np.bool_]:
         beside_pair = _members(place[single], place[pair_rows])
         duplicate[rows[single[beside_pair]]] = True
         alone = single[~beside_pair]
-        losers = _losers(list(place[alone].T), facts["own"][alone].astype(np.int64), records, rows[alone])
+        single_end = flag[alone] & PAIRED == 0
+        losers = _losers(list(place[alone].T), facts["own"][alone].astype(np.int64), records, rows[alone], single_end)
         duplicate[rows[alone[losers]]] = True
     return duplicate
 
@@ -97,9 +97,16 @@ def _pair_keys(
 
 
 def _losers(
-    keys: list[NDArray[np.int64]], score: NDArray[np.int64], records: Records, rows: NDArray[np.int64]
+    keys: list[NDArray[np.int64]],
+    score: NDArray[np.int64],
+    records: Records,
+    rows: NDArray[np.int64],
+    single_end: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
-    """Within each set of equal keys, all but the one with the best score, and among those the first name."""
+    """Within each set of equal keys, all but the one with the best score.
+
+    Among equal scores the first name stays; with a single-end read among them, the first record.
+    """
     if len(score) < 2:
         return np.empty(0, dtype=np.int64)
     order = np.lexsort((-score, *reversed(keys)))
@@ -115,6 +122,8 @@ def _losers(
     tied = (stops - first > 1) & (ordered_score[np.minimum(first + 1, len(order) - 1)] == ordered_score[first])
     for begin, stop in zip(first[tied].tolist(), stops[tied].tolist(), strict=True):
         best = [i for i in range(begin, stop) if ordered_score[i] == ordered_score[begin]]
+        if single_end is not None and single_end[order[best]].any():
+            continue  # the sort is stable: the first record is the first of the set
         winner = min(best, key=lambda i: _name(records, int(rows[order[i]])))
         lost[begin], lost[winner] = True, False
     return order[lost]

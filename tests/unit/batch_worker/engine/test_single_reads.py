@@ -16,7 +16,7 @@ from shared.domain.genome import cut_shards
 from shared.errors import LedgerError
 from tests.engine_pipeline import BATCH_PAIRS, HALO_BP, Outcome, run_pipeline
 from tests.simulate import World, make_world
-from tests.unit.batch_worker.engine.test_duplicates import duplicates, markdup
+from tests.unit.batch_worker.engine.test_duplicates import duplicates, marked_as_they_lie
 
 GROUP = SamReadGroup("L1", "NA1", "lib1", "ILLUMINA", "F1.L1")
 STORED = Path(__file__).parents[3] / "data" / "single_end.sam"
@@ -162,7 +162,7 @@ def test_the_caller_sees_single_reads(whole: Outcome, single_whole: Outcome):
 def test_duplicate_flags_of_single_reads_equal_those_of_samtools(reference, tmp_path, lanes):
     crowded = single_world(make_world(pairs=700, start_step=40), lanes)
     outcome = run_pipeline(crowded, reference, tmp_path, shard_bp=10**9, singles=lanes)
-    theirs = markdup(outcome.bam.path, tmp_path)
+    theirs = marked_as_they_lie(outcome.bam.path, tmp_path)
     assert sum(theirs.values()) > 200
     assert duplicates(outcome.bam.path) == theirs
 
@@ -181,6 +181,42 @@ def reads_of(world: World, lengths: tuple[int, ...], count: int) -> bytes:
             bases = [rng.choice("ACGT") if rng.random() < 0.01 else base for base in read]
             out.append(f"@R{number} {mate}:N:0:AC\n{''.join(bases)}\n+\n{'F' * size}\n")
     return "".join(out).encode()
+
+
+def test_reads_of_no_origin_beside_mapped_ones_keep_their_letters(world, reference, tmp_path):
+    # The aligner lays an unmapped read beside its neighbour, on that one's strand: it must be turned back.
+    rng = random.Random(5)
+    mapped = reads_of(world, (35, 151, 76, 300), 100).decode().splitlines()
+    lines = []
+    for number, at in enumerate(range(0, len(mapped), 4)):
+        size = rng.choice([1, 2, 19, 35, 76, 151])
+        letters, quality = "".join(rng.choices("ACGTN", k=size)), "".join(rng.choices("#,:FI", k=size))
+        lines += [f"@m{number}", mapped[at + 1], "+", mapped[at + 3], f"@u{number}", letters, "+", quality]
+    lines += ["@last", "ACGTN", "+", "#,:FI"]
+    summary = align("\n".join([*lines, ""]).encode(), reference, tmp_path, single_end=True, batch_pairs=37)
+    with pysam.AlignmentFile(str(summary.parts[0].path)) as bam:
+        found = {
+            r.query_name: (r.get_forward_sequence(), _qualities(r))
+            for r in bam.fetch(until_eof=True)
+            if not r.is_secondary and not r.is_supplementary
+        }
+    assert found == {lines[at][1:]: (lines[at + 1], lines[at + 3]) for at in range(0, len(lines), 4)}
+    assert summary.unplaced > 150
+    if shutil.which("bwa") is not None:
+        placed = {tuple(line.split("\t")[:6]) for line in ours(summary)}
+        theirs = {tuple(line.split("\t")[:6]) for line in bwa_mem(reference, tmp_path, single_end=True)}
+        assert len(placed & theirs) > 0.98 * len(theirs)  # ties are broken per batch
+
+
+def test_duplicates_of_reads_of_mixed_lengths_and_one_quality_equal_those_of_samtools(world, reference, tmp_path):
+    few = World({**world.contigs, "chrA": world.contigs["chrA"][:900]}, {})
+    text = singles_of(reads_of(few, (35, 76, 35, 150), 600))
+    outcome = run_pipeline(World(world.contigs, {"L1": text}), reference, tmp_path, 10**9, singles=("L1",))
+    theirs = marked_as_they_lie(outcome.bam.path, tmp_path)
+    assert sum(theirs.values()) > 200
+    assert duplicates(outcome.bam.path) == theirs
+    cut = run_pipeline(World(world.contigs, {"L1": text}), reference, tmp_path / "cut", 301, 200, singles=("L1",))
+    assert duplicates(cut.bam.path) == theirs
 
 
 @pytest.mark.parametrize("single_end", [False, True], ids=["paired", "single"])

@@ -20,7 +20,7 @@ from shared.steps.split import split_read_group
 from tests.fakes import World
 from tests.in_process import result, run_works
 from tests.simulate import make_world
-from tests.unit.batch_worker.engine.test_duplicates import duplicates, markdup
+from tests.unit.batch_worker.engine.test_duplicates import duplicates, marked_as_they_lie
 from tests.unit.batch_worker.engine.test_single_reads import singles_of
 
 RUN = "run1"
@@ -131,7 +131,7 @@ def test_figures_count_what_the_alignments_hold(whole, tmp_path, sample):
 def test_duplicates_are_those_of_samtools(whole, tmp_path, sample):
     world, plan = whole[0], whole[1][sample]
     records_of(world, plan, tmp_path / "x.bam")
-    assert duplicates(tmp_path / "x.bam") == markdup(tmp_path / "x.bam", tmp_path)
+    assert duplicates(tmp_path / "x.bam") == marked_as_they_lie(tmp_path / "x.bam", tmp_path)
 
 
 def test_the_same_bytes_however_it_is_cut(whole, bundle, folder):
