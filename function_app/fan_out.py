@@ -1,4 +1,4 @@
-"""A chunk is there or aligned, or a shard recalibrated: hand the next tasks to Batch."""
+"""A chunk is there or aligned, a shard recalibrated, or a cohort planned: hand the next tasks to Batch."""
 
 import azure.functions as func
 

@@ -1,4 +1,4 @@
-"""A blob landed: look whether a drop of its folder is complete."""
+"""A blob landed: look whether a drop of its folder, or a cohort, is complete."""
 
 import logging
 

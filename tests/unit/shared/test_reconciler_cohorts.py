@@ -1,5 +1,6 @@
 """Cohorts with fakes: what one waits for, what is frozen or refused, how deliveries and failures bring it on."""
 
+import contextlib
 import json
 import re
 from datetime import timedelta
@@ -21,7 +22,7 @@ from shared.steps.cohort_status import cohort_status, list_cohorts
 from shared.steps.decide import DecisionConflictError, DecisionRequest, retry
 from tests.drops import app_settings, open_analysis
 from tests.factories import make_plan
-from tests.fakes import World
+from tests.fakes import Killed, World
 
 COHORT = "trio"
 SETTINGS = app_settings()
@@ -162,6 +163,29 @@ def test_a_function_that_died_before_the_plan_is_made_up_for(world: World) -> No
     world.clock.sleep(30 * 86_400)  # the drop is no recent one any more
     reconciler(world).reconcile()
     assert [name for name in world.blobs.names(Container.WORK) if name.endswith("/cohort.json")]
+
+
+@pytest.mark.parametrize("writes", range(5))
+def test_a_waiting_cohort_killed_between_any_two_writes_is_planned_once(world: World, writes: int) -> None:
+    deliver(world, "A")
+    assert drop(world, "A", "B").missing == ("B",)
+    world.clock.sleep(30 * 86_400)
+    last = deliver(world, "B")
+    world.blobs.kill_after = writes
+    with contextlib.suppress(Killed):
+        reconciler(world).on_cohort(COHORT)
+    world.blobs.kill_after = None
+    deliver(world, "A", content="b")  # whether it is chosen depends on whether the choice was written before
+    for _ in range(2):
+        world.clock.sleep(SETTINGS.stalled_seconds)
+        reconciler(world).reconcile()
+    (status,) = list_cohorts(world.blobs, SETTINGS.cohort_settings, SETTINGS.shard_bp)
+    assert status["state"] == "joining"
+    plan = look(world).plan
+    assert plan is not None
+    assert plan.members[1].analysis == last.analysis
+    assert list(world.tasks.jobs) == [naming.job_id(plan.analysis)]
+    assert waits(world) == []
 
 
 def _released(world: World, plan: Plan) -> None:
