@@ -30,7 +30,7 @@ def make_run(running: Running, folder: Path) -> list[Path]:
         files += copies
         rows.append(f"P-{sample},{sample},NA,1,{copies[0].name},{copies[1].name}")
     sheet = folder / "samplesheet.csv"
-    sheet.write_text("\n".join(["patient,sample,sex,lane,fastq_1,fastq_2", *rows, "P-C,RUN-C,NA,1,c_1.fq.gz,"]))
+    sheet.write_text("\n".join(["patient,sample,sex,lane,fastq_1,fastq_2", *rows, "P-C,RUN-C,?,1,c_1.fq.gz,c_2.fq.gz"]))
     order = json.loads(running.data.order.read_text())
     template = folder / "order.json"
     template.write_text(
@@ -64,7 +64,7 @@ def test_a_run_with_a_sample_sheet_is_an_analysis_and_a_report_per_sample(runnin
     assert records[0] == records[1] != []  # the same reads, whoever's they are
     refused = running.lab.drops("RUN-C")
     assert refused["state"] == "refused"
-    assert "samplesheet.csv, line 4: `fastq_2` is empty" in refused["reason"]
+    assert "samplesheet.csv, line 4: `sex` is none of" in refused["reason"]
     assert list(running.blobs.list(Container.RESULTS, "RUN-C/"))
 
 
