@@ -56,6 +56,7 @@ def lines(vcf: Path) -> list[str]:
     return gzip.decompress(vcf.read_bytes()).decode().splitlines()
 
 
+@pytest.mark.thorough
 def test_any_cutting_and_any_number_of_processes_give_the_same_bytes(gvcfs: list[Path], join: Join) -> None:
     whole = join(gvcfs)
     assert (whole.caller, whole.samples) == (Caller.BCFTOOLS, ("S0", "S1", "S2"))

@@ -208,6 +208,7 @@ def test_reads_of_no_origin_beside_mapped_ones_keep_their_letters(world, referen
         assert len(placed & theirs) > 0.98 * len(theirs)  # ties are broken per batch
 
 
+@pytest.mark.thorough
 def test_duplicates_of_reads_of_mixed_lengths_and_one_quality_equal_those_of_samtools(world, reference, tmp_path):
     few = World({**world.contigs, "chrA": world.contigs["chrA"][:900]}, {})
     text = singles_of(reads_of(few, (35, 76, 35, 150), 600))

@@ -147,6 +147,7 @@ def test_a_womans_x_has_two_copies_and_nothing_is_called_on_y(female, woman):
     assert qc(female)["sex_concordance"] == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("read_bp", "fragment_bp"), [(35, 120), (300, 450)])
 def test_reads_of_any_usual_length_are_called(analyse, read_bp, fragment_bp):
     person = make_person(is_male=True, read_bp=read_bp, fragment_bp=fragment_bp)

@@ -134,6 +134,7 @@ def test_duplicates_are_those_of_samtools(whole, tmp_path, sample):
     assert duplicates(tmp_path / "x.bam") == marked_as_they_lie(tmp_path / "x.bam", tmp_path)
 
 
+@pytest.mark.thorough
 def test_the_same_bytes_however_it_is_cut(whole, bundle, folder):
     world, plans = whole
     cut_world, cut_plans = analyse(bundle, folder, shard_bp=2_700, chunk_pairs=100)
