@@ -16,6 +16,7 @@ def bam_text(path: Path) -> list[str]:
         return [str(bam.header), *(record.to_string() for record in bam.fetch(until_eof=True))]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("shard_bp", "chunk_pairs", "threads"),
     [

@@ -127,6 +127,7 @@ def _qualities(record: pysam.AlignedSegment) -> str:
     return "".join(chr(quality + 33) for quality in record.get_forward_qualities() or ())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("shard_bp", "chunk_pairs", "threads"),
     [

@@ -33,6 +33,8 @@ from tests.gatk_home import gatk_or_skip
 from tests.simulate import make_world
 from tests.unit.batch_worker.tasks.conftest import Install
 
+pytestmark = pytest.mark.thorough
+
 COHORT = "trio"
 SAMPLES = {"NA1": 1.0, "NA2": 0.7, "NA3": 0.4}
 """Samples of one genome, and how many variants each has."""
@@ -212,7 +214,6 @@ def test_a_torn_gvcf_is_tried_again_and_a_missing_one_fails_for_good(family: Fam
     assert gvcf in FailureRecord.model_validate_json(record).message
 
 
-@pytest.mark.thorough
 def test_gvcfs_of_gatk_are_genotyped_together(install: Install, tmp_path: Path) -> None:
     gatk = gatk_or_skip()
     family = make_family(install, tmp_path, gatk)

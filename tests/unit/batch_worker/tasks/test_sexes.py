@@ -21,6 +21,8 @@ from tests.fakes import World
 from tests.in_process import drop, records, result, run_chain, run_works
 from tests.people import PAR_BED, PAR_X, Person, make_person, make_reference
 
+pytestmark = pytest.mark.thorough
+
 SAMPLE = "NA00001"
 
 
@@ -147,7 +149,6 @@ def test_a_womans_x_has_two_copies_and_nothing_is_called_on_y(female, woman):
     assert qc(female)["sex_concordance"] == 1
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(("read_bp", "fragment_bp"), [(35, 120), (300, 450)])
 def test_reads_of_any_usual_length_are_called(analyse, read_bp, fragment_bp):
     person = make_person(is_male=True, read_bp=read_bp, fragment_bp=fragment_bp)
@@ -190,7 +191,6 @@ def test_targets_without_x_tell_nothing_of_sex_and_y_is_called_with_one_copy(ana
     }
 
 
-@pytest.mark.thorough
 def test_the_same_bytes_however_it_is_cut_as_cram_too(analyse, man, male):
     options = {"alignments": "cram"}
     whole = analyse(man, options=options)

@@ -119,6 +119,7 @@ def small_feeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gzip_text, "FEED_BYTES", 4_096)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("packing", PACKINGS)
 def test_reading_goes_on_from_every_place_as_if_it_had_not_stopped(packing: str, small_feeds: None) -> None:
     r1, r2 = packed(packing, 1), packed(packing, 2)

@@ -5,6 +5,7 @@ import io
 import itertools
 import random
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -99,6 +100,7 @@ def corrupted(draw: st.DrawFn) -> tuple[bytes, bytes]:
     return bytes(texts[0]), bytes(texts[1])
 
 
+@pytest.mark.thorough
 @settings(max_examples=400, deadline=None)
 @given(pair=corrupted(), block_bytes=st.integers(1, 3_000), seed=st.integers(0, 99), take=st.integers(1, 20))
 def test_blocks_and_single_records_agree_on_every_file(
@@ -126,6 +128,7 @@ def test_reads_come_out_as_they_went_in(pair: tuple[bytes, bytes], block_bytes: 
     assert text.decode().splitlines() == expected
 
 
+@pytest.mark.thorough
 @settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_a_damaged_gzip_is_told_in_the_same_words_whatever_the_block(data: st.DataObject) -> None:

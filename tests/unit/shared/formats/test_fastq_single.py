@@ -38,6 +38,7 @@ def test_every_packing_gives_the_reads_as_they_are(pack: Callable[[bytes], bytes
     assert outcome(pack(fastq(50, 1)), 1 << 19) == (fastq(50, 1), "")
 
 
+@pytest.mark.thorough
 @settings(max_examples=300, deadline=None)
 @given(pair=corrupted(), block_bytes=st.integers(1, 3_000), seed=st.integers(0, 99), take=st.integers(1, 20))
 def test_blocks_and_single_records_agree_on_every_file(
