@@ -14,7 +14,7 @@ from isal import igzip_lib, isal_zlib
 
 from shared.formats.deflate_blocks import WINDOW_BYTES, last_block, with_prefix
 from shared.formats.seek_point import Packing, SeekPoint
-from shared.formats.unpacking import FEED_BYTES, HISTORY_BYTES, PIECE_BYTES, Damage, Damaged, DamageKind
+from shared.formats.unpacking import FEED_BYTES, HISTORY_BYTES, PIECE_BYTES, Damage, Damaged, DamageKind, OnePieceBehind
 
 MAGIC = b"\x1f\x8b"
 
@@ -51,7 +51,7 @@ class GzipText:
         self._rest = b""  # read, and not yet given to a decoder
         self._crc = self._length = 0
         self._text = point.text if point else 0  # unpacked bytes
-        self._held: bytes | None = None
+        self._behind = OnePieceBehind(self._unpack)
         self._pieces: deque[_Piece] = deque()  # of the current member
         self._kept = 0  # bytes in them
         self._feeds: deque[tuple[int, bytes]] = deque()  # offset and data
@@ -65,12 +65,7 @@ class GzipText:
 
     def read(self) -> bytes:
         """The next piece; empty at the end. Each is given out when the one after it is there or the end is sound."""
-        if self._held is None:
-            self._held = self._unpack()
-        piece = self._held
-        if piece:
-            self._held = self._unpack()
-        return piece
+        return self._behind.read()
 
     def point(self, text: int) -> SeekPoint:
         """The last beginning of a member or block at or before an offset into the text that is in reach."""

@@ -1,5 +1,6 @@
 """What the readers of packed text have in common: how they are asked, and how they say that a file is broken."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -61,3 +62,20 @@ class Unpacker(Protocol):
     def point(self, text: int) -> SeekPoint:
         """A place at or before an offset into the text, as near as there is one; the offset lies not far back."""
         ...
+
+
+class OnePieceBehind:
+    """Gives each piece of text out when the one after it is there or the end is sound."""
+
+    def __init__(self, unpack: Callable[[], bytes]) -> None:
+        self._unpack = unpack
+        self._held: bytes | None = None
+
+    def read(self) -> bytes:
+        """The next piece; empty at the end."""
+        if self._held is None:
+            self._held = self._unpack()
+        piece = self._held
+        if piece:
+            self._held = self._unpack()
+        return piece

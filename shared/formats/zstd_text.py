@@ -10,7 +10,7 @@ else:
     from backports.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
 
 from shared.formats.seek_point import Packing, SeekPoint
-from shared.formats.unpacking import FEED_BYTES, HISTORY_BYTES, PIECE_BYTES, Damage, Damaged, DamageKind
+from shared.formats.unpacking import FEED_BYTES, HISTORY_BYTES, PIECE_BYTES, Damage, Damaged, DamageKind, OnePieceBehind
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE_MAGIC = b"\x2a\x4d\x18"  # after a byte 0x50 to 0x5f: a frame without text, which pzstd begins with
@@ -39,17 +39,12 @@ class ZstdText:
         self._rest = b""
         self._offset = point.offset if point else 0
         self._text = point.text if point else 0
-        self._held: bytes | None = None
+        self._behind = OnePieceBehind(self._unpack)
         self._starts = deque([point or SeekPoint(packing=Packing.ZSTD, offset=0, text=0)])
 
     def read(self) -> bytes:
         """The next piece; empty at the end. Each is given out when the one after it is there or the end is sound."""
-        if self._held is None:
-            self._held = self._unpack()
-        piece = self._held
-        if piece:
-            self._held = self._unpack()
-        return piece
+        return self._behind.read()
 
     def point(self, text: int) -> SeekPoint:
         """The last frame that begins at or before an offset into the text."""

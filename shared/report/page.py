@@ -5,10 +5,6 @@ It imports jinja2; import it where it is used.
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from shared.domain.finding import Finding
 from shared.domain.report_case import FileRole, ReportCase, Standing, consequence_by_gene, main_consequence
@@ -25,8 +21,7 @@ from shared.domain.wording import (
     test_name,
     uncalled_regions,
 )
-
-FOLDER = Path(__file__).parent
+from shared.report.templates import template
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +48,8 @@ class FindingRow:
 def render_page(case: ReportCase) -> str:
     """The page of a report; the same case gives the same page."""
     order = case.plan.order
-    template = _template()
-    return template.render(
+    page = template("page.html.j2")
+    return page.render(
         case=case,
         plan=case.plan,
         order=order,
@@ -79,19 +74,6 @@ def render_page(case: ReportCase) -> str:
         tools=sorted(case.tools.items()),
         files=[file for file in case.files if file.role is not FileRole.VARIANTS_INDEX],
     )
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("page.html.j2")
 
 
 def _row(finding: Finding) -> FindingRow:

@@ -5,18 +5,13 @@ It imports jinja2; import it where it is used.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from shared.domain.plan import Plan
 from shared.domain.qc import QcMetric
 from shared.domain.qc_curves import Curve, ReadCurves
 from shared.domain.thresholds import DEFAULT_LIMITS, Limit, faults
 from shared.report.chart import Line, line_chart
-
-FOLDER = Path(__file__).parent
+from shared.report.templates import template
 
 Figures = Mapping[str, QcMetric]
 
@@ -46,7 +41,7 @@ def render_qc_page(plan: Plan, figures: Figures, groups: Mapping[str, Figures], 
     """
     limits = {**DEFAULT_LIMITS, **plan.limits}
     columns = sorted({name for some in groups.values() for name in some})
-    return _template().render(
+    return template("qc_page.html.j2").render(
         plan=plan,
         faults=faults(figures, plan.limits),
         rows=[_row(name, figure, limits.get(name)) for name, figure in sorted(figures.items())],
@@ -97,16 +92,3 @@ def _body(curve: Curve) -> Curve:
         if passed >= _SHARE * total:
             break
     return tuple(kept)
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("qc_page.html.j2")
