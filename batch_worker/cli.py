@@ -38,6 +38,7 @@ def main(argv: Sequence[str]) -> int:
         clock=lambda: datetime.now(UTC),
         share_index=settings.share_index,
         gatk_home=Path(settings.gatk_home),
+        multiqc=Path(settings.multiqc),
     )
     return run_task(args.work, AnalysisId(args.analysis), args.attempt, context)
 

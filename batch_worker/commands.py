@@ -102,6 +102,14 @@ def bcftools_stats(vcf: Path, out: Path, *, targets: Path | None) -> list[str]:
     return ["bcftools", "stats", "-s", "-", *options, str(vcf), "--stdout", str(out)]
 
 
+def multiqc(program: Path, folder: Path, out: Path, *, title: str) -> list[str]:
+    """One page of the statistics in a folder; it asks nothing of the network and offers to send nothing anywhere."""
+    return [
+        str(program), str(folder), "--title", title, "--outdir", str(out.parent), "--filename", out.name, "--quiet",
+        "--no-ansi", "--no-data-dir", "--no-version-check", "--no-megaqc-upload", "--no-ai",
+    ]  # fmt: skip
+
+
 # --- GATK ---------------------------------------------------------------------------------------------------
 
 _GATK_MAIN = "org.broadinstitute.hellbender.Main"

@@ -45,6 +45,7 @@ class TaskContext:
         clock: The time, UTC.
         share_index: Whether the node's align tasks share one copy of the aligner's index in memory.
         gatk_home: Folder of GATK's jars; only orders for GATK look there.
+        multiqc: The program; without it no report of its is made.
     """
 
     blobs: BlobStore
@@ -54,6 +55,7 @@ class TaskContext:
     clock: Callable[[], datetime]
     share_index: bool = False
     gatk_home: Path = Path("/opt/gatk")
+    multiqc: Path = Path("/opt/multiqc/bin/multiqc")
 
 
 def run_task(work: Work, analysis: AnalysisId, attempt: int, context: TaskContext) -> ExitStatus:

@@ -357,6 +357,7 @@ class Result(StrEnum):
     SAMTOOLS_STATS = "samtools-stats.txt"
     BCFTOOLS_STATS = "bcftools-stats.txt"
     MULTIQC = "qc_mqc.json"
+    MULTIQC_REPORT = "multiqc.html"
     FINGERPRINT = "fingerprint.vcf.gz"
     FINGERPRINT_INDEX = "fingerprint.vcf.gz.tbi"
     TARGETS = "targets.bed"

@@ -88,6 +88,7 @@ class AppSettings(StorageSettings):
         batch_pairs: See `ResultSettings`.
         gatk_shard_bp: See `ResultSettings`.
         gatk_home: Passed on to the tasks (local stack only); see `WorkerSettings`.
+        multiqc: Passed on to the tasks (local stack only); see `WorkerSettings`.
         max_attempts: Attempts at computing before a transient failure ends the analysis.
         max_delivery_attempts: Attempts at delivering before a transient failure ends the analysis.
         retry_seconds: Delay before the second attempt, s; four times longer before each further one.
@@ -123,6 +124,7 @@ class AppSettings(StorageSettings):
     batch_pairs: Annotated[int, Field(alias="BATCH_PAIRS", ge=1)] = ResultSettings().batch_pairs
     gatk_shard_bp: Annotated[int, Field(alias="GATK_SHARD_BP", ge=1)] = ResultSettings().gatk_shard_bp
     gatk_home: Annotated[str, Field(alias="GATK_HOME")] = ""
+    multiqc: Annotated[str, Field(alias="MULTIQC")] = ""
     max_attempts: Annotated[int, Field(alias="MAX_ATTEMPTS", ge=1)] = RetryPolicy().max_attempts
     max_delivery_attempts: Annotated[int, Field(alias="MAX_DELIVERY_ATTEMPTS", ge=1)] = (
         RetryPolicy().max_delivery_attempts
@@ -155,6 +157,7 @@ class AppSettings(StorageSettings):
             "AZURE_CLIENT_ID": self.worker_client_id,
             "SHARE_INDEX": "true" if self.batch_share_index else None,
             "GATK_HOME": self.gatk_home,
+            "MULTIQC": self.multiqc,
         }
         return {name: value for name, value in values.items() if value}
 
@@ -201,12 +204,15 @@ class WorkerSettings(StorageSettings):
         task_dir: Working directory of the task (Batch sets it).
         share_index: See `AppSettings.batch_share_index`; off where nothing would drop what tasks leave in memory.
         gatk_home: Folder of GATK's jars; by default where the worker image has them.
+        multiqc: The program MultiQC, by default where an image built with it has it; where it is not, no report of
+            its is made.
     """
 
     node_shared_dir: Annotated[str, Field(alias="AZ_BATCH_NODE_SHARED_DIR")] = ""
     task_dir: Annotated[str, Field(alias="AZ_BATCH_TASK_WORKING_DIR")] = ""
     share_index: Annotated[bool, Field(alias="SHARE_INDEX")] = False
     gatk_home: Annotated[str, Field(alias="GATK_HOME")] = "/opt/gatk"
+    multiqc: Annotated[str, Field(alias="MULTIQC")] = "/opt/multiqc/bin/multiqc"
 
 
 @cache

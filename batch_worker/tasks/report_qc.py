@@ -1,6 +1,7 @@
 """Make the quality page of a gathered sample, and the statistics that MultiQC and others read."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from shared.domain.plan import Plan
 from shared.domain.qc import QcMetric
 from shared.domain.reference import Role
 from shared.domain.work import Stage
-from shared.errors import PermanentError
+from shared.errors import PermanentError, TransientError
 from shared.formats.multiqc import multiqc_table
 from shared.formats.tool_stats import neutral, read_curves
 from shared.naming import Result
@@ -21,6 +22,8 @@ from shared.report.qc_page import render_qc_page
 from shared.steps.meter import Meter
 from shared.steps.reference_cache import CALLING, fetch_bundle
 from shared.steps.versions import annotation_versions
+
+logger = logging.getLogger(__name__)
 
 
 def report_qc(plan: Plan, context: TaskContext, scratch: Path) -> None:
@@ -72,7 +75,28 @@ def report_qc(plan: Plan, context: TaskContext, scratch: Path) -> None:
         tools=annotation_versions(),
         **meter.read(),
     )
+    if context.multiqc.is_file():
+        _add_multiqc(plan, files, context, scratch / "multiqc", log)
     blobs.create(naming.result_marker(plan.sample, plan.analysis, Stage.QC_REPORTED), marker.to_json())
+
+
+def _add_multiqc(plan: Plan, files: Mapping[Result, bytes], context: TaskContext, folder: Path, log: Path) -> None:
+    """Leave MultiQC's report of the files, if it makes one.
+
+    Its bytes differ from run to run, so no marker vouches for it, and the first one stays.
+    """
+    inputs = folder / "inputs"
+    inputs.mkdir(parents=True)
+    for result in (Result.SAMTOOLS_STATS, Result.BCFTOOLS_STATS, Result.MULTIQC):
+        (inputs / f"{plan.sample}.{result}").write_bytes(files[result])
+    page = folder / "multiqc.html"
+    try:
+        run(commands.multiqc(context.multiqc, inputs, page, title=plan.sample), log)
+        data = page.read_bytes()
+    except (TransientError, FileNotFoundError):
+        logger.exception("MultiQC made no report of analysis %s; nothing else depends on it", plan.analysis)
+        return
+    context.blobs.create(naming.result_blob(plan.sample, plan.analysis, Result.MULTIQC_REPORT), data)
 
 
 def _name(plan: Plan, suffix: str) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -146,6 +147,7 @@ class Stack:
             "COMPLETED_TOPIC_ENDPOINT": self.endpoints.topic,
             "COMPLETED_TOPIC_KEY": BATCH_KEY,
             "GATK_HOME": str(installed_gatk().home or ""),
+            "MULTIQC": shutil.which("multiqc") or "",
             "REFERENCE_CACHE": str((self._options.state / "reference-bundles").resolve()),
             "RECONCILE_SCHEDULE": "*/20 * * * * *",
             "STALLED_SECONDS": "30",

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pysam
@@ -45,7 +46,8 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     return run_pipeline(world, reference, folder / "work", 10**9)
 
 
-def report(outcome: Outcome, scratch: Path, plan: Plan) -> dict[Result, bytes]:
+def reported(outcome: Outcome, scratch: Path, plan: Plan, *, multiqc: Path = Path("/none")) -> Outside:
+    """What is outside after the task has run on a gathered sample."""
     outside = Outside()
     outputs = []
     for result, data in (
@@ -63,8 +65,13 @@ def report(outcome: Outcome, scratch: Path, plan: Plan) -> dict[Result, bytes]:
         variants=1,
     )  # fmt: skip
     outside.blobs.put(naming.result_marker(plan.sample, plan.analysis, Stage.GATHERED), marker.to_json())
-    context = TaskContext(outside.blobs, 2, scratch, scratch / "cache", outside.clock)
+    context = TaskContext(outside.blobs, 2, scratch, scratch / "cache", outside.clock, multiqc=multiqc)
     report_qc(plan, context, scratch)
+    return outside
+
+
+def report(outcome: Outcome, scratch: Path, plan: Plan) -> dict[Result, bytes]:
+    outside = reported(outcome, scratch, plan)
     last = outside.blobs.events[-1]
     assert last == naming.result_marker(plan.sample, plan.analysis, Stage.QC_REPORTED)
     done = QcReportedMarker.model_validate_json(outside.blobs.read(last))
@@ -163,3 +170,41 @@ def test_alignments_as_cram_are_read_with_the_bundles_reference(outcome: Outcome
         primary = sum(not r.flag & 0x900 for r in bam.fetch(until_eof=True))
     assert summary(text, "raw total sequences") == primary > 500
     assert str(tmp_path).encode() not in text
+
+
+def fake_multiqc(folder: Path, script: str) -> Path:
+    program = folder / "fake"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return program
+
+
+def test_multiqcs_report_is_left_where_it_is_installed(outcome: Outcome, tmp_path: Path) -> None:
+    program = shutil.which("multiqc")
+    if program is None:
+        pytest.skip("no `multiqc` on the PATH; an image built with WITH_MULTIQC=yes has it")
+    plan = make_plan()
+    outside = reported(outcome, tmp_path, plan, multiqc=Path(program))
+    page = outside.blobs.read(naming.result_blob(plan.sample, plan.analysis, Result.MULTIQC_REPORT)).decode()
+    assert plan.sample in page
+    assert "Samtools" in page
+    assert "Bcftools" in page
+
+
+def test_a_multiqc_that_fails_takes_nothing_with_it(outcome: Outcome, tmp_path: Path) -> None:
+    plan = make_plan()
+    outside = reported(outcome, tmp_path, plan, multiqc=fake_multiqc(tmp_path, "exit 3"))
+    assert outside.blobs.facts(naming.result_blob(plan.sample, plan.analysis, Result.MULTIQC_REPORT)) is None
+    assert outside.blobs.facts(naming.result_marker(plan.sample, plan.analysis, Stage.QC_REPORTED)) is not None
+
+
+def test_multiqc_gets_the_statistics_and_our_figures_and_its_first_report_stays(
+    outcome: Outcome, tmp_path: Path
+) -> None:
+    plan = make_plan()
+    script = 'ls "$1" > "$5/multiqc.html"'
+    outside = reported(outcome, tmp_path, plan, multiqc=fake_multiqc(tmp_path, script))
+    page = outside.blobs.read(naming.result_blob(plan.sample, plan.analysis, Result.MULTIQC_REPORT)).decode()
+    assert page.split() == [
+        f"{plan.sample}.bcftools-stats.txt", f"{plan.sample}.qc_mqc.json", f"{plan.sample}.samtools-stats.txt",
+    ]  # fmt: skip
