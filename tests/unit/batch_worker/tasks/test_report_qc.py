@@ -198,9 +198,7 @@ def test_a_multiqc_that_fails_takes_nothing_with_it(outcome: Outcome, tmp_path: 
     assert outside.blobs.facts(naming.result_marker(plan.sample, plan.analysis, Stage.QC_REPORTED)) is not None
 
 
-def test_multiqc_gets_the_statistics_and_our_figures_and_its_first_report_stays(
-    outcome: Outcome, tmp_path: Path
-) -> None:
+def test_multiqc_gets_the_statistics_and_our_figures(outcome: Outcome, tmp_path: Path) -> None:
     plan = make_plan()
     script = 'ls "$1" > "$5/multiqc.html"'
     outside = reported(outcome, tmp_path, plan, multiqc=fake_multiqc(tmp_path, script))
