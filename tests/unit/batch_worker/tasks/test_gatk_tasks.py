@@ -27,7 +27,7 @@ LAYOUT = Layout(chunk_pairs=400, shard_bp=3_000)
 
 
 def context(world: World, folder: Path, gatk_home: Path) -> TaskContext:
-    return TaskContext(world.blobs, 1, folder, folder / "cache", world.clock, gatk_home)
+    return TaskContext(world.blobs, 1, folder, folder / "cache", world.clock, gatk_home=gatk_home)
 
 
 @pytest.mark.parametrize("work", [RecalibrateWork(0), CallWork(0)])
