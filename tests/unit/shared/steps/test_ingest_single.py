@@ -9,9 +9,9 @@ from shared import naming
 from shared.domain.plan import Plan
 from tests.drops import SAMPLE, drop_fastq, drop_order, install_bundle
 from tests.fakes import World
+from tests.landing import look, new_world, plans, refusal
 from tests.unit.shared.formats.test_sample_sheet import V1
 from tests.unit.shared.steps import test_ingest_run as run
-from tests.unit.shared.steps.test_ingest import look, new_world, plans, refusal
 
 
 @pytest.fixture

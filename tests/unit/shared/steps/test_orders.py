@@ -13,7 +13,7 @@ from shared.steps.orders import OrderConflictError, Taken, take_order
 from tests.drops import SAMPLE, drop_fastq, drop_order, install_bundle
 from tests.factories import make_order
 from tests.fakes import World
-from tests.unit.shared.steps.test_ingest import LAYOUT, SETTINGS
+from tests.landing import LAYOUT, SETTINGS
 
 
 @pytest.fixture
