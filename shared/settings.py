@@ -84,6 +84,7 @@ class AppSettings(StorageSettings):
         chunk_pairs: See `Layout`.
         shard_bp: See `Layout`.
         large_input_bytes: See `Layout`.
+        large_reference_bp: See `Layout`.
         large_read_group_bytes: See `Layout`.
         batch_pairs: See `ResultSettings`.
         gatk_shard_bp: See `ResultSettings`.
@@ -118,6 +119,7 @@ class AppSettings(StorageSettings):
     chunk_pairs: Annotated[int, Field(alias="CHUNK_PAIRS", ge=1, le=MOST_CHUNK_PAIRS)] = Layout().chunk_pairs
     shard_bp: Annotated[int, Field(alias="SHARD_BP", ge=1)] = Layout().shard_bp
     large_input_bytes: Annotated[int, Field(alias="LARGE_INPUT_BYTES", ge=0)] = Layout().large_input_bytes
+    large_reference_bp: Annotated[int, Field(alias="LARGE_REFERENCE_BP", ge=0)] = Layout().large_reference_bp
     large_read_group_bytes: Annotated[int, Field(alias="LARGE_READ_GROUP_BYTES", ge=0)] = (
         Layout().large_read_group_bytes
     )
@@ -173,6 +175,7 @@ class AppSettings(StorageSettings):
             chunk_pairs=self.chunk_pairs,
             shard_bp=self.shard_bp,
             large_input_bytes=self.large_input_bytes,
+            large_reference_bp=self.large_reference_bp,
             large_read_group_bytes=self.large_read_group_bytes,
         )
 

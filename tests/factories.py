@@ -56,6 +56,7 @@ def make_plan(
     batch_pairs: int = 10,
     chunk_pairs: int = 20,
     large_input_bytes: int = 1 << 40,
+    large_reference_bp: int = 1 << 40,
     large_read_group_bytes: int = 1 << 40,
     content: str = "a",
     options: dict[str, Any] | None = None,
@@ -71,6 +72,7 @@ def make_plan(
             chunk_pairs=chunk_pairs,
             shard_bp=shard_bp,
             large_input_bytes=large_input_bytes,
+            large_reference_bp=large_reference_bp,
             large_read_group_bytes=large_read_group_bytes,
         ),
     )

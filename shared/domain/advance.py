@@ -22,6 +22,7 @@ from shared.domain.actions import (
 from shared.domain.facts import AttemptState, Facts
 from shared.domain.ids import AnalysisId
 from shared.domain.markers import Decision, FailureKind, FailureRecord
+from shared.domain.order import AlignmentFormat
 from shared.domain.plan import Plan
 from shared.domain.work import (
     AlignWork,
@@ -208,7 +209,13 @@ def _runs_on_batch(plan: Plan, work: SplitWork | StepWork) -> bool:
     """
     if isinstance(work, SplitWork):
         return plan.read_group(work.read_group).size >= plan.layout.large_read_group_bytes
-    return work.step is Step.REPORT_QC or (plan.is_large and work.step in {Step.GATHER, Step.ANNOTATE})
+    match work.step:
+        case Step.GATHER:
+            return plan.is_large or (plan.has_large_reference and plan.order.options.alignments is AlignmentFormat.CRAM)
+        case Step.ANNOTATE:
+            return plan.is_large or plan.has_large_reference
+        case _:
+            return work.step is Step.REPORT_QC
 
 
 def _wordless(

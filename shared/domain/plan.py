@@ -49,6 +49,8 @@ class Layout(Document):
         shard_bp: Reference bp per shard; not for GATK, see `ResultSettings.gatk_shard_bp`.
         large_input_bytes: From this much FASTQ (compressed bytes) on, gather and annotate are Batch tasks. A function
             holds the results twice on its temporary disk, of which a small instance has less than 1 GB.
+        large_reference_bp: From this many bp of reference on, steps that need its sequence are Batch tasks: annotate,
+            and gather where it writes CRAM. A function would have to fetch a byte for each to its temporary disk.
         large_read_group_bytes: From this much FASTQ (compressed bytes of R1 and R2) on, a read group's split is a Batch
             task. A resumed split of most files goes on where it was; of one zstd frame it passes over what is done, and
             a function must get through that and one more chunk within its time.
@@ -57,6 +59,7 @@ class Layout(Document):
     chunk_pairs: Annotated[int, Field(ge=1, le=MOST_CHUNK_PAIRS)] = 1_000_000
     shard_bp: Annotated[int, Field(ge=1)] = 25_000_000
     large_input_bytes: Annotated[int, Field(ge=0)] = 256 * 1024**2
+    large_reference_bp: Annotated[int, Field(ge=0)] = 250_000_000
     large_read_group_bytes: Annotated[int, Field(ge=0)] = 8 * 1024**3
 
 
@@ -178,6 +181,11 @@ class Plan(Document):
     def is_large(self) -> bool:
         """Whether gather and annotate are too heavy for a function."""
         return self.input_bytes >= self.layout.large_input_bytes
+
+    @property
+    def has_large_reference(self) -> bool:
+        """Whether the reference's sequence is too large for a function."""
+        return sum(entry.length for entry in self.reference.contigs) >= self.layout.large_reference_bp
 
     def chunk_templates(self, group: ReadGroup) -> int:
         """Read pairs, or single-end reads, per chunk of a read group: the same number of reads of either."""

@@ -57,6 +57,7 @@ def test_the_defaults_are_these(monkeypatch: pytest.MonkeyPatch) -> None:
         "chunk_pairs": 1_000_000,
         "shard_bp": 25_000_000,
         "large_input_bytes": 256 * 1024**2,
+        "large_reference_bp": 250_000_000,
         "large_read_group_bytes": 8 * 1024**3,
         "batch_pairs": 20_000,
         "gatk_shard_bp": 25_000_000,

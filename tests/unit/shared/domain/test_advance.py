@@ -146,6 +146,19 @@ def test_gather_and_annotate_of_a_large_sample_run_on_batch_and_deliver_does_not
         assert advance(large, dataclasses.replace(CALLED, results=frozenset(reached)), NOON)[:1] == [action]
 
 
+def test_what_needs_a_large_reference_runs_on_batch() -> None:
+    large = make_plan(groups=("L1", "L2"), large_reference_bp=1_600)
+    cram = make_plan(groups=("L1", "L2"), large_reference_bp=1_600, options={"alignments": "cram"})
+    for plan, reached, action in (
+        (large, (), RunStep(StepWork(Step.GATHER))),
+        (cram, (), SubmitTask(StepWork(Step.GATHER), 0)),
+        (large, (Stage.GATHERED,), SubmitTask(StepWork(Step.ANNOTATE), 0)),
+        (large, (Stage.GATHERED, Stage.ANNOTATED), RunStep(StepWork(Step.DELIVER))),
+        (make_plan(large_reference_bp=1_601), (Stage.GATHERED,), RunStep(StepWork(Step.ANNOTATE))),
+    ):
+        assert advance(plan, dataclasses.replace(CALLED, results=frozenset(reached)), NOON)[:1] == [action]
+
+
 def test_a_large_read_group_is_split_on_batch_at_once_and_a_small_one_in_the_function() -> None:
     large = make_plan(groups=("L1", "L2"), large_read_group_bytes=2_000)
     assert advance(large, Facts(), NOON) == [SubmitTask(SplitWork("L1"), 0), SubmitTask(SplitWork("L2"), 0)]
