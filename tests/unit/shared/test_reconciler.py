@@ -9,27 +9,23 @@ from shared import naming
 from shared.domain.actions import Close, ContinueSplit, OpenSplit, RunStep, Stop, SubmitTask
 from shared.domain.markers import FailedMarker, FailureKind, FailureRecord
 from shared.domain.plan import Plan
-from shared.domain.work import AlignWork, CallWork, ChunkKey, SplitWork, Stage, Step, StepWork, Work
+from shared.domain.work import AlignWork, CallWork, SplitWork, Stage, Step, StepWork, Work
 from shared.errors import PermanentError, TransientError
 from shared.naming import Container, MarkerRef, Queue
-from shared.reconciler import FAILED_NOTICE, Reconciler
+from shared.reconciler import FAILED_NOTICE
 from tests.drops import (
     SAMPLE,
-    app_settings,
     drop_fastq,
     drop_order,
     file_aligned,
     install_bundle,
     open_analysis,
 )
-from tests.factories import NOON, make_failure, make_plan
+from tests.factories import NOON, make_plan
 from tests.fakes import World
+from tests.reconciling import ALIGN, PLAN, SHARDS, C, file_called, file_failure, file_result, on, reconciler
 
-PLAN = make_plan(groups=("L1", "L2"))
 OTHER = make_plan(sample="NA00002")
-SHARDS = len(PLAN.shards)
-C = ChunkKey
-ALIGN = AlignWork(C("L1", 0))
 
 
 @pytest.fixture
@@ -40,33 +36,8 @@ def world() -> World:
     return world
 
 
-def reconciler(world: World, **settings: Any) -> Reconciler:
-    return Reconciler(world.services, app_settings(**settings))
-
-
-def on(world: World, stage: Stage, *, is_last_try: bool = False, plan: Plan = PLAN, **where: Any) -> list[Any]:
-    return reconciler(world).on_marker(MarkerRef(plan.analysis, stage, **where), is_last_try=is_last_try)
-
-
 def record_of(world: World, work: Work, attempt: int = 0) -> FailureRecord:
     return FailureRecord.model_validate_json(world.blobs.read(naming.failure_record(PLAN.analysis, work, attempt)))
-
-
-def file_failure(world: World, work: Work, **values: Any) -> None:
-    record = make_failure(PLAN, work, **values)
-    world.blobs.create(naming.failure_record(PLAN.analysis, record.work, record.attempt), record.to_json())
-
-
-def file_called(world: World) -> None:
-    for group in ("L1", "L2"):
-        file_aligned(world, PLAN, group, 1)
-    for shard in range(SHARDS):
-        world.blobs.create(naming.called_marker(PLAN.analysis, shard), b"{}")
-
-
-def file_result(world: World, *stages: Stage) -> None:
-    for stage in stages:
-        world.blobs.create(naming.result_marker(PLAN.sample, PLAN.analysis, stage), b"{}")
 
 
 @pytest.fixture

@@ -11,19 +11,14 @@ from shared.domain.actions import Close, RunStep, Stop, SubmitTask
 from shared.domain.markers import Decision, FailureKind
 from shared.domain.plan import Plan
 from shared.domain.thresholds import Limit, Missed
-from shared.domain.work import AlignWork, ChunkKey, SplitWork, Stage, Step, StepWork, Work
+from shared.domain.work import SplitWork, Stage, Step, StepWork
 from shared.errors import TransientError
-from shared.naming import Container, MarkerRef, Queue
-from shared.reconciler import Reconciler
+from shared.naming import Container, Queue
 from shared.steps.decide import DecisionConflictError, DecisionRequest, decide, retry
-from tests.drops import app_settings, file_aligned, file_annotated, open_analysis
-from tests.factories import make_failure, make_plan
+from tests.drops import file_annotated, open_analysis
 from tests.fakes import Killed, World
+from tests.reconciling import ALIGN, PLAN, C, file_called, file_failure, file_result, on, reconciler
 
-PLAN = make_plan(groups=("L1", "L2"))
-SHARDS = len(PLAN.shards)
-C = ChunkKey
-ALIGN = AlignWork(C("L1", 0))
 MISSED = (Missed(figure="mean_depth", value=12.4, limit=Limit(min=30)),)
 
 
@@ -32,31 +27,6 @@ def world() -> World:
     world = World()
     open_analysis(world, PLAN)
     return world
-
-
-def reconciler(world: World, **settings: Any) -> Reconciler:
-    return Reconciler(world.services, app_settings(**settings))
-
-
-def on(world: World, stage: Stage, *, is_last_try: bool = False, plan: Plan = PLAN, **where: Any) -> list[Any]:
-    return reconciler(world).on_marker(MarkerRef(plan.analysis, stage, **where), is_last_try=is_last_try)
-
-
-def file_failure(world: World, work: Work, **values: Any) -> None:
-    record = make_failure(PLAN, work, **values)
-    world.blobs.create(naming.failure_record(PLAN.analysis, record.work, record.attempt), record.to_json())
-
-
-def file_called(world: World) -> None:
-    for group in ("L1", "L2"):
-        file_aligned(world, PLAN, group, 1)
-    for shard in range(SHARDS):
-        world.blobs.create(naming.called_marker(PLAN.analysis, shard), b"{}")
-
-
-def file_result(world: World, *stages: Stage) -> None:
-    for stage in stages:
-        world.blobs.create(naming.result_marker(PLAN.sample, PLAN.analysis, stage), b"{}")
 
 
 # --- holding -----------------------------------------------------------------------------------------------
